@@ -1,0 +1,34 @@
+// weft.v1.json
+#pragma once
+
+#include <memory>
+
+#include "codec/codec.hpp"
+
+namespace weft {
+
+class JsonCodec final : public Codec {
+public:
+    JsonCodec();
+    ~JsonCodec() override;
+    [[nodiscard]] std::string_view subprotocol() const noexcept override { return "weft.v1.json"; }
+    [[nodiscard]] bool binary() const noexcept override { return false; }
+    tl::expected<Command, CommandError> decode(std::string_view message) override;
+    void encode(const ServerFrame& frame, std::string& out) const override;
+
+    /// Whether `text` is one valid JSON value and nothing else, nested at most kMaxDepth deep; empty when it is, else
+    /// a sentence that says what is wrong. No padding needed.
+    std::string check(std::string_view text);
+
+private:
+    struct Parser;
+    std::unique_ptr<Parser> parser_;
+};
+
+/// Appends `text` as a JSON string, quotes included (RFC 8259 §7; control characters escaped). `text` is UTF-8.
+void append_json_string(std::string& out, std::string_view text);
+
+/// Appends RFC 3339 in UTC with milliseconds: 2026-01-31T12:34:56.789Z.
+void append_timestamp(std::string& out, WallTime time);
+
+}  // namespace weft

@@ -1,0 +1,60 @@
+// The broker: which link wants which channel, and what each of them is sent. A state machine without clock or socket.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "weft/time.hpp"
+#include "weft/v1/link.pb.h"
+
+namespace weft {
+
+/// One session of one link; never used twice in the life of a process.
+using LinkId = std::uint64_t;
+
+enum class LinkRole {
+    worker,     // an nginx worker that dialed us: publishes, and wants channels
+    peer_in,    // a weftd that dialed us: wants what began here
+    peer_out,   // a weftd that we dialed: sends us what began there
+};
+
+struct BrokerSettings {
+    std::string node;
+    std::size_t max_channels = 1'000'000;               // beyond it new channels are refused with 4017
+    std::chrono::milliseconds channel_linger{60'000};   // a channel that nobody wants is remembered this long
+    std::chrono::milliseconds mesh_wait{1'000};         // how long a first subscriber waits for the peers' answers
+};
+
+class Broker {
+public:
+    /// Where frames go. `frame` is an encoded v1::Frame, valid during the call.
+    class Outbox {
+    public:
+        virtual ~Outbox() = default;
+        virtual void send(LinkId link, std::string_view frame) = 0;
+    };
+
+    /// `random` gives 64 random bits; `outbox` must outlive this. send() may be called from within on_* only.
+    Broker(BrokerSettings settings, std::function<std::uint64_t()> random, Outbox& outbox);
+    ~Broker();
+
+    void on_link_up(LinkId link, LinkRole role, std::string_view name, Instant now);
+    void on_link_down(LinkId link, Instant now);
+    void on_frame(LinkId link, const v1::Frame& frame, Instant now, WallTime wall);
+    void on_tick(Instant now);
+
+    struct Counts {
+        std::uint64_t channels, workers, peers_in, peers_out, published, delivered, signals, rpcs, gaps;
+    };
+    [[nodiscard]] Counts counts() const noexcept;
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace weft
