@@ -19,9 +19,16 @@ enum class Opcode : std::uint8_t { continuation = 0, text = 1, binary = 2, close
 
 /// Close codes of RFC 6455 §7.4.1 that this side sends.
 enum class Close : std::uint16_t {
-    normal = 1000, going_away = 1001, protocol_error = 1002, unsupported_data = 1003,
-    invalid_payload = 1007, policy_violation = 1008, message_too_big = 1009, internal_error = 1011,
-    service_restart = 1012, try_again_later = 1013,
+    normal = 1000,
+    going_away = 1001,
+    protocol_error = 1002,
+    unsupported_data = 1003,
+    invalid_payload = 1007,
+    policy_violation = 1008,
+    message_too_big = 1009,
+    internal_error = 1011,
+    service_restart = 1012,
+    try_again_later = 1013,
 };
 
 /// Why the connection must fail; `why` is a static sentence fit for a close frame's reason (at most 123 bytes).
@@ -30,16 +37,21 @@ struct Violation {
     std::string_view why;
 };
 
+struct Frame;
+struct HeaderReading;
+
 /// Parses the bytes of one connection. Idle (between messages) it owns no heap memory; it stays within 64 bytes.
 class FrameParser {
 public:
     class Sink {
     public:
         virtual ~Sink() = default;
-        // Each returns false to stop parsing (the connection is going away); feed() then returns at once.
+        // Each returns false to stop parsing (the connection is going away); feed() then returns at once, without
+        // another look at the parser: the sink may have destroyed it.
 
         /// A whole data message, unmasked, text already checked to be UTF-8. Valid during the call, with kPadding
-        /// readable bytes behind it. Points into the fed bytes when the message came in one piece.
+        /// readable bytes behind it, as behind the payloads below. Points into the fed bytes when the message came in
+        /// one piece.
         virtual bool on_message(Opcode opcode, std::string_view message) = 0;
         virtual bool on_ping(std::string_view payload) = 0;
         virtual bool on_pong(std::string_view payload) = 0;
@@ -54,7 +66,8 @@ public:
     /// bytes (§5.5), lengths minimally encoded and below 2^63 (§5.2), text and close reasons UTF-8 (found as early as
     /// the bytes allow, §8.1), close codes sendable (§7.4). A message longer than `max_message` bytes (all fragments
     /// together) is a violation with 1009, raised when its length is known, before it is buffered.
-    /// After a violation or a stop the parser must not be fed again.
+    /// After a violation, which frees what was half read, or a stop the parser must not be fed again. Throws
+    /// std::bad_alloc.
     std::optional<Violation> feed(std::span<char> bytes, std::size_t max_message, Sink& sink);
 
     /// Whether a frame or message is half read.
@@ -63,9 +76,19 @@ public:
     [[nodiscard]] std::size_t buffered() const noexcept;
 
 private:
-    // The implementer lays this out: at most 64 bytes in all, message state behind one pointer.
-    struct Message;
-    struct MessageDeleter { void operator()(Message*) const noexcept; };
+    struct Message;  // all that is remembered between two calls, on the heap and only while something is half read
+    struct MessageDeleter {
+        void operator()(Message*) const noexcept;
+    };
+    struct Outcome;
+
+    Message& message();
+    HeaderReading read_header(std::string_view& bytes, std::size_t max_message);
+    Outcome take_control(const Frame& frame, std::string_view piece, Sink& sink);
+    Outcome take_data(const Frame& frame, std::string_view piece, bool ascii, Sink& sink);
+
+    Violation fail(const Violation& violation) noexcept;
+
     std::unique_ptr<Message, MessageDeleter> message_;
 };
 

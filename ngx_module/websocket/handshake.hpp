@@ -11,23 +11,23 @@ namespace weft::websocket {
 /// What the HTTP layer knows of the request; views into its headers. A header that is absent is empty; header fields
 /// that came several times are joined with ", ".
 struct HandshakeRequest {
-    std::string_view method;        // "GET"
+    std::string_view method;  // "GET"
     int http_major = 1;
     int http_minor = 1;
-    std::string_view upgrade;       // a list of tokens, "websocket" among them in any case
-    std::string_view connection;    // a list of tokens, "upgrade" among them in any case
+    std::string_view upgrade;     // a list of tokens, "websocket" among them in any case
+    std::string_view connection;  // a list of tokens, "upgrade" among them in any case
     std::string_view key;
     std::string_view version;
-    std::string_view protocols;     // Sec-WebSocket-Protocol
-    bool has_body = false;          // Content-Length above 0 or Transfer-Encoding
+    std::string_view protocols;  // Sec-WebSocket-Protocol
+    bool has_body = false;       // Content-Length above 0 or Transfer-Encoding
 };
 
 struct HandshakeAnswer {
-    int status = 101;               // or 400, 405, 426
-    std::string accept;             // Sec-WebSocket-Accept, when 101
-    std::string_view subprotocol;   // the chosen one, empty for none: no Sec-WebSocket-Protocol header then
-    std::string_view token;         // from "bearer.<token>"; never echoed
-    std::string_view error;         // a sentence, when not 101
+    int status = 101;              // or 400, 405, 426
+    std::string accept;            // Sec-WebSocket-Accept, when 101
+    std::string_view subprotocol;  // the chosen one, empty for none: no Sec-WebSocket-Protocol header then
+    std::string_view token;        // from "bearer.<token>"; never echoed
+    std::string_view error;        // a sentence, when not 101
 };
 
 /// Decides. `supported` are the subprotocols that this server speaks; the client's order decides between them, since

@@ -3,7 +3,6 @@
 
 #include <string>
 #include <string_view>
-
 #include <tl/expected.hpp>
 
 namespace weft {
@@ -16,12 +15,13 @@ bool is_channel_name(std::string_view name) noexcept;
 /// A pattern of channel names. `*` matches any run of characters (also none) within one `:`-separated segment, a
 /// trailing `**` matches the rest, segments and all (also nothing). Everything else stands for itself. So "chat:*"
 /// matches "chat:lobby" but neither "chat" nor "chat:a:b"; "chat:**" matches "chat:a:b"; "**" matches every channel.
+/// A pattern is 1 to kMaxChannelName bytes, of those that a name may have and stars.
 class ChannelPattern {
 public:
     /// The error is one sentence that names what is wrong and what was expected, fit for nginx -t.
     static tl::expected<ChannelPattern, std::string> parse(std::string_view text);
 
-    /// Time is linear in the name's length times the number of stars (no backtracking explosion). No allocation.
+    /// At most name length × pattern length steps (no backtracking explosion). No allocation.
     [[nodiscard]] bool matches(std::string_view name) const noexcept;
 
     [[nodiscard]] const std::string& text() const noexcept { return text_; }

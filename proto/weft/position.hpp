@@ -7,9 +7,8 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
-
 #include <tl/expected.hpp>
+#include <vector>
 
 namespace weft {
 
@@ -23,13 +22,13 @@ public:
         bool operator==(const Entry&) const = default;
     };
 
-    static constexpr std::size_t kMaxStreams = 64;    // of one position
-    static constexpr std::size_t kMaxText = 2048;     // bytes of its text form
+    static constexpr std::size_t kMaxStreams = 64;  // of one position
+    static constexpr std::size_t kMaxText = 2240;   // bytes of its text form: 13 and 20 digits, "." and "_" a stream
 
     Position() = default;
 
     /// Reads "k3f.129_b77.12" (stream and number in lower-case base 36, decimal). The empty string is the empty
-    /// position. The error is a sentence; it comes for anything that format() can't have written, for more than
+    /// position. The error is a sentence; it comes for anything that text() can't have written, for more than
     /// kMaxStreams streams, for a stream named twice, and for numbers beyond 64 bits.
     static tl::expected<Position, std::string> parse(std::string_view text);
 
@@ -40,7 +39,8 @@ public:
     /// which nothing has been published yet).
     [[nodiscard]] const std::uint64_t* find(StreamId stream) const noexcept;
 
-    /// Sets the number of `stream`, adding the stream if need be. False, and nothing changed, at kMaxStreams.
+    /// Sets the number of `stream`, adding the stream if need be. False, and nothing changed, at kMaxStreams and for
+    /// stream 0.
     bool set(StreamId stream, std::uint64_t number);
     void erase(StreamId stream);
 
