@@ -17,6 +17,7 @@ namespace weft {
 inline constexpr std::size_t kMaxTicket = 8192;   // bytes of the compact form
 inline constexpr std::size_t kMinKey = 32;        // bytes of an HS256 key, RFC 7518 §3.2
 inline constexpr std::size_t kMaxUser = 255;      // bytes of `sub`
+inline constexpr std::size_t kMaxTicketId = 255;  // bytes of `jti`
 
 struct Ticket {
     std::string user;                             // `sub`
@@ -26,8 +27,9 @@ struct Ticket {
     Grants grants;                                // `channels` and `rpc`
 };
 
-/// Why a ticket was refused; `detail` is for the error log and holds nothing of the ticket's or key's bytes. Clients
-/// are told the code alone.
+/// Why a ticket was refused; `detail` is for the error log and holds nothing of the ticket's or key's bytes, but for a
+/// faulty pattern of its grants (signature already checked; at most 64 bytes, made printable). Clients are told the
+/// code alone.
 struct TicketError {
     enum class Kind { malformed, algorithm, signature, claims, expired, not_yet, too_old } kind;
     std::string detail;
@@ -57,7 +59,8 @@ private:
     std::unique_ptr<Key> key_;
 };
 
-/// Reads a key file's content: its bytes without one trailing line break; "base64:…" and "hex:…" are decoded.
+/// Reads a key file's content: its bytes without one trailing line break; "base64:…" (padded) and "hex:…" are decoded.
+/// The error is a sentence without any of the key's bytes. The caller wipes content and key (OPENSSL_cleanse).
 tl::expected<std::string, std::string> read_key(std::string_view file_content);
 
 /// Signs `claims` (a JSON object's text) as an HS256 ticket. For weftctl, the demo and tests.

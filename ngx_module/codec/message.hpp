@@ -71,7 +71,7 @@ struct Established {
 struct Subscribed {
     std::string_view channel;
     std::string_view position;
-    bool recovered;                             // written only when the client asked to resume
+    bool recovered;                             // everything missed is in the replay; false when not resumed
     bool resumed;                               // whether it asked
     std::uint32_t replay = 0;
 };

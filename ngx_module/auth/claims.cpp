@@ -1,0 +1,189 @@
+#include "auth/claims.hpp"
+
+#include <simdjson.h>
+
+#include <cmath>
+#include <utility>
+
+namespace weft {
+
+namespace {
+
+using simdjson::dom::element;
+using Kind = TicketError::Kind;
+
+tl::unexpected<TicketError> refuse(Kind kind, std::string detail) {
+    return tl::unexpected(TicketError{kind, std::move(detail)});
+}
+
+constexpr Action kActions[] = {Action::subscribe, Action::publish, Action::signal, Action::presence, Action::history};
+
+/// A pattern as it may stand in a log: short, and nothing that a terminal would obey.
+std::string printable(std::string_view text) {
+    constexpr std::size_t kMaxShown = 64;
+    std::string shown;
+    for (char c : text.substr(0, kMaxShown)) shown += c > 0x20 && c < 0x7f && c != '"' ? c : '?';
+    if (text.size() > kMaxShown) shown += "...";
+    return shown;
+}
+
+bool has_control(std::string_view text) noexcept {
+    for (char c : text) {
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return true;
+    }
+    return false;
+}
+
+/// Seconds since 1970, whole or not (RFC 7519 §2, NumericDate), up to the end of the year 9999; to the millisecond.
+tl::expected<WallTime, TicketError> numeric_date(std::string_view claim, element value) {
+    double seconds = 0;
+    if (!value.is_number() || value.get_double().get(seconds) != simdjson::SUCCESS) {
+        return refuse(Kind::claims, std::string(claim) + " is not a number");
+    }
+    constexpr double kEnd = 253'402'300'800;  // the year 10000; times a thousand still exact in a double
+    if (!(seconds >= 0 && seconds < kEnd)) return refuse(Kind::claims, std::string(claim) + " is out of range");
+    return WallTime(std::chrono::milliseconds(std::llround(seconds * 1000)));
+}
+
+std::optional<TicketError> read_actions(std::string_view pattern, element value, std::uint8_t& actions) {
+    const auto wrong = [&](const char* why) {
+        return TicketError{Kind::malformed, "the list of actions for channels \"" + printable(pattern) + "\" " + why};
+    };
+    simdjson::dom::array list;
+    if (value.get(list) != simdjson::SUCCESS) return wrong("is not an array");
+    for (element item : list) {
+        std::string_view name;
+        if (item.get(name) != simdjson::SUCCESS) return wrong("has an item that is not a string");
+        bool known = false;
+        for (Action action : kActions) {
+            if (name != name_of(action)) continue;
+            actions |= static_cast<std::uint8_t>(action);
+            known = true;
+        }
+        if (!known) return wrong("has an unknown one: expected subscribe, publish, signal, presence or history");
+    }
+    return std::nullopt;
+}
+
+std::optional<TicketError> read_channels(element value, Grants& grants) {
+    simdjson::dom::object object;
+    if (value.get(object) != simdjson::SUCCESS) return TicketError{Kind::malformed, "channels is not an object"};
+    std::vector<std::string_view> seen;  // views into the parser
+    for (auto [key, actions] : object) {
+        if (grants.size() == Grants::kMaxPatterns) return TicketError{Kind::malformed, "too many patterns"};
+        for (std::string_view other : seen) {
+            if (other == key) {
+                return TicketError{Kind::malformed, "channels \"" + printable(key) + "\" is given twice"};
+            }
+        }
+        seen.push_back(key);
+        auto pattern = ChannelPattern::parse(key);
+        if (!pattern) {
+            return TicketError{Kind::malformed, "channels \"" + printable(key) + "\" is not a pattern of channels"};
+        }
+        std::uint8_t bits = 0;
+        if (auto error = read_actions(key, actions, bits)) return error;
+        grants.add_channels(std::move(*pattern), bits);
+    }
+    return std::nullopt;
+}
+
+std::optional<TicketError> read_methods(element value, Grants& grants) {
+    simdjson::dom::array list;
+    if (value.get(list) != simdjson::SUCCESS) return TicketError{Kind::malformed, "rpc is not an array"};
+    for (element item : list) {
+        if (grants.size() == Grants::kMaxPatterns) return TicketError{Kind::malformed, "too many patterns"};
+        std::string_view text;
+        if (item.get(text) != simdjson::SUCCESS) {
+            return TicketError{Kind::malformed, "rpc has an item that is not a string"};
+        }
+        auto pattern = MethodPattern::parse(text);
+        if (!pattern) {
+            return TicketError{Kind::malformed, "rpc \"" + printable(text) + "\" is not a pattern of methods"};
+        }
+        grants.add_methods(std::move(*pattern));
+    }
+    return std::nullopt;
+}
+
+std::optional<TicketError> read_user(element value, std::string& user) {
+    std::string_view text;
+    if (value.get(text) != simdjson::SUCCESS) return TicketError{Kind::claims, "sub is not a string"};
+    if (text.empty()) return TicketError{Kind::claims, "sub is empty"};
+    if (text.size() > kMaxUser) return TicketError{Kind::claims, "sub is longer than 255 bytes"};
+    // It goes into logs, headers of webhooks and other people's screens.
+    if (has_control(text)) return TicketError{Kind::claims, "sub has control characters"};
+    user = text;
+    return std::nullopt;
+}
+
+std::optional<TicketError> read_id(element value, std::string& id) {
+    std::string_view text;
+    if (value.get(text) != simdjson::SUCCESS) return TicketError{Kind::claims, "jti is not a string"};
+    if (text.empty()) return TicketError{Kind::claims, "jti is empty"};
+    if (text.size() > kMaxTicketId) return TicketError{Kind::claims, "jti is longer than 255 bytes"};
+    if (has_control(text)) return TicketError{Kind::claims, "jti has control characters"};
+    id = text;
+    return std::nullopt;
+}
+
+/// A string, or for `aud` also an array of strings (RFC 7519 §4.1.3).
+bool is_audience(element value) {
+    if (value.is_string()) return true;
+    simdjson::dom::array list;
+    if (value.get(list) != simdjson::SUCCESS) return false;
+    for (element item : list) {
+        if (!item.is_string()) return false;
+    }
+    return true;
+}
+
+}  // namespace
+
+tl::expected<Claims, TicketError> parse_claims(std::string_view json) {
+    simdjson::dom::parser parser;
+    simdjson::dom::object object;
+    if (parser.parse(json.data(), json.size()).get(object) != simdjson::SUCCESS) {
+        return refuse(Kind::malformed, "the claims are not a JSON object");
+    }
+    Claims claims;
+    std::optional<WallTime> expires_at;
+    bool has_user = false;
+    std::vector<std::string_view> seen;
+    for (auto [name, value] : object) {
+        for (std::string_view other : seen) {
+            if (other == name) return refuse(Kind::malformed, "a claim is given twice");
+        }
+        // Bounded, so that a ticket of thousands of claims costs no quadratic time.
+        constexpr std::size_t kMaxClaims = 128;
+        if (seen.size() == kMaxClaims) return refuse(Kind::malformed, "more than 128 claims");
+        seen.push_back(name);
+
+        std::optional<TicketError> error;
+        if (name == "sub") {
+            error = read_user(value, claims.ticket.user);
+            has_user = true;
+        } else if (name == "jti") {
+            error = read_id(value, claims.ticket.id);
+        } else if (name == "channels") {
+            error = read_channels(value, claims.ticket.grants);
+        } else if (name == "rpc") {
+            error = read_methods(value, claims.ticket.grants);
+        } else if (name == "iss") {
+            if (!value.is_string()) error = TicketError{Kind::claims, "iss is not a string"};
+        } else if (name == "aud") {
+            if (!is_audience(value)) error = TicketError{Kind::claims, "aud is not a string or an array of strings"};
+        } else if (name == "exp" || name == "nbf" || name == "iat") {
+            auto time = numeric_date(name, value);
+            if (!time) return tl::unexpected(std::move(time.error()));
+            (name == "exp" ? expires_at : name == "nbf" ? claims.not_before : claims.ticket.issued_at) = *time;
+        }
+        if (error) return tl::unexpected(std::move(*error));
+    }
+    if (!has_user) return refuse(Kind::claims, "sub is missing");
+    if (!expires_at) return refuse(Kind::claims, "exp is missing");
+    claims.ticket.expires_at = *expires_at;
+    return claims;
+}
+
+}  // namespace weft

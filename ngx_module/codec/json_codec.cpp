@@ -1,0 +1,295 @@
+// Decoding of weft.v1.json: one walk over the message, which checks all of it and notes where the members that any
+// command may have begin and end; then the command is made from those.
+#include "codec/json_codec.hpp"
+
+#include <simdjson.h>
+
+#include <array>
+
+#include "codec/json_scanner.hpp"
+#include "weft/channel.hpp"
+
+namespace weft {
+
+namespace {
+
+constexpr std::size_t kMaxQuoted = 64;  // bytes of the input that an error message may repeat
+
+/// A member's value as it stands in the message; nothing there: not given.
+struct Member {
+    std::string_view text;  // of a string: without its quotes
+    bool is_string = false;
+    bool escaped = false;  // a string with backslashes in it
+    [[nodiscard]] bool given() const noexcept { return text.data() != nullptr; }
+};
+
+/// What the envelope and the payload may hold for us, whatever the command.
+enum Field : std::uint8_t {
+    kType,
+    kId,
+    kPayload,
+    kChannel,
+    kPosition,
+    kEcho,
+    kData,
+    kMessageId,
+    kName,
+    kMethod,
+    kParams,
+    kFields,
+    kUnknown = kFields,
+};
+
+constexpr std::array<std::string_view, kFields> kNames = {
+    "type", "id", "payload", "channel", "position", "echo", "data", "message_id", "name", "method", "params"};
+
+using Members = std::array<Member, kFields>;
+
+Field find_field(std::string_view name, Field first, Field last) noexcept {
+    const auto is = [&](Field field) { return field >= first && field <= last && name == kNames[field]; };
+    switch (name.size()) {
+        case 2: return is(kId) ? kId : kUnknown;
+        case 4: return is(kType) ? kType : is(kData) ? kData : is(kName) ? kName : is(kEcho) ? kEcho : kUnknown;
+        case 6: return is(kMethod) ? kMethod : is(kParams) ? kParams : kUnknown;
+        case 7: return is(kPayload) ? kPayload : is(kChannel) ? kChannel : kUnknown;
+        case 8: return is(kPosition) ? kPosition : kUnknown;
+        case 10: return is(kMessageId) ? kMessageId : kUnknown;
+        default: return kUnknown;
+    }
+}
+
+/// Names may be spelt with escapes, too ("t\u0079pe"); longer ones than this many bytes can't be names of ours.
+Field find_field(const JsonString& name, Field first, Field last) noexcept {
+    char plain[64];
+    if (!name.escaped) return find_field(name.raw, first, last);
+    if (name.raw.size() > sizeof plain) return kUnknown;
+    return find_field(unescape_json(name.raw, plain), first, last);
+}
+
+/// Reads a value into `member`, unless the member was given before: the first one counts.
+bool read_value(JsonScanner& scanner, Member& member) noexcept {
+    if (member.given()) return scanner.value();
+    if (scanner.peek() == '"') {
+        JsonString string;
+        if (!scanner.string(string)) return false;
+        member = {string.raw, true, string.escaped};
+        return true;
+    }
+    const char* const start = scanner.cursor();
+    if (!scanner.value()) return false;
+    member = {{start, static_cast<std::size_t>(scanner.cursor() - start)}};
+    return true;
+}
+
+/// Reads the object at the cursor: members from `first` to `last` are noted, all are checked.
+bool read_object(JsonScanner& scanner, Field first, Field last, Members& members) noexcept {
+    if (!scanner.open()) return false;
+    if (scanner.peek() != '}') {
+        for (;;) {
+            JsonString name;
+            if (!scanner.name(name)) return false;
+            const Field field = find_field(name, first, last);
+            if (field == kUnknown) {
+                if (!scanner.value()) return false;
+            } else if (field == kPayload && scanner.peek() == '{' && !members[kPayload].given()) {
+                const char* const start = scanner.cursor();
+                if (!read_object(scanner, kChannel, kParams, members)) return false;
+                members[kPayload] = {{start, static_cast<std::size_t>(scanner.cursor() - start)}};
+            } else if (!read_value(scanner, members[field])) {
+                return false;
+            }
+            scanner.space();
+            if (scanner.peek() == '}') break;
+            if (scanner.peek() != ',') return scanner.fail("expected , or }");
+            scanner.advance();
+            scanner.space();
+        }
+    }
+    scanner.close();
+    return true;
+}
+
+/// Nothing that a log or a terminal could take for a command.
+bool has_control(std::string_view text) noexcept {
+    for (char c : text) {
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return true;
+    }
+    return false;
+}
+
+/// At most kMaxQuoted bytes of `text`, cut between characters.
+std::string quoted(std::string_view text) {
+    if (text.size() <= kMaxQuoted) return '"' + std::string(text) + '"';
+    std::size_t size = kMaxQuoted;
+    while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80) --size;
+    return '"' + std::string(text.substr(0, size)) + "…\"";
+}
+
+constexpr const char* kChannelForm = "a string of 1 to 255 bytes";
+constexpr const char* kIdForm = "a string of at most 64 bytes";
+constexpr const char* kMessageIdForm = "a string of 1 to 64 bytes without control characters";
+constexpr const char* kNameForm = "a string of 1 to 64 bytes";
+constexpr const char* kMethodForm = "a string of 1 to 128 bytes";
+static_assert(kMaxChannelName == 255 && kMaxId == 64 && kMaxSignalName == 64 && kMaxMethod == 128,
+              "in the texts above");
+
+}  // namespace
+
+/// One message being decoded, and what is kept from one message to the next: room for unescaped strings.
+struct JsonCodec::Parser {
+    Members members;
+    std::string_view message;
+    std::string room;      // grows to the longest message that had an escape where it matters
+    std::size_t used = 0;  // of room, by this message
+    std::string error;     // of the first field that was refused
+
+    [[nodiscard]] std::string_view plain(const Member& member) {
+        if (!member.escaped) return member.text;
+        // All unescaped strings of one message fit the message's size, so the room never moves under its views.
+        if (room.size() < message.size()) room.resize(message.size());
+        const std::string_view result = unescape_json(member.text, room.data() + used);
+        used += result.size();
+        return result;
+    }
+
+    bool refuse(Field field, const char* problem, const char* form) {
+        error = '"' + std::string(kNames[field]) + "\" is " + problem + ": expected " + form;
+        return false;
+    }
+
+    /// A string of `min` to `max` bytes that must be there.
+    bool required(Field field, std::size_t min, std::size_t max, const char* form, std::string_view& value) {
+        if (!members[field].given()) return refuse(field, "missing", form);
+        return optional(field, min, max, form, value);
+    }
+
+    /// The same, of a member that may be left out; `value` then stays as it is.
+    bool optional(Field field, std::size_t min, std::size_t max, const char* form, std::string_view& value) {
+        const Member& member = members[field];
+        if (!member.given()) return true;
+        if (!member.is_string) return refuse(field, "not a string", form);
+        const std::string_view text = plain(member);
+        if (text.empty() && min > 0) return refuse(field, "empty", form);
+        if (text.size() > max) return refuse(field, "too long", form);
+        value = text;
+        return true;
+    }
+
+    bool payload_given() { return members[kPayload].given() || refuse(kPayload, "missing", "an object"); }
+
+    bool channel(std::string_view& name) {
+        if (!payload_given()) return false;
+        if (!required(kChannel, 1, kMaxChannelName, kChannelForm, name)) return false;
+        if (is_channel_name(name)) return true;
+        return refuse(kChannel, "not a channel name", "1 to 255 bytes of A-Z a-z 0-9 _ - . : / @ =");
+    }
+
+    /// Any JSON, as it stands in the message; a string with its quotes.
+    [[nodiscard]] Json json(Field field) const noexcept {
+        const Member& member = members[field];
+        if (!member.is_string) return member.text;
+        return {member.text.data() - 1, member.text.size() + 2};
+    }
+
+    bool flag(Field field, bool& value) {
+        const Member& member = members[field];
+        if (!member.given()) return true;
+        if (member.is_string || (member.text != "true" && member.text != "false")) {
+            return refuse(field, "not a boolean", "true or false");
+        }
+        value = member.text == "true";
+        return true;
+    }
+
+    bool subscribe(command::Subscribe& command) {
+        std::string_view position;
+        if (!channel(command.channel) || !optional(kPosition, 0, message.size(), "a string", position)) return false;
+        if (members[kPosition].given()) command.position = position;
+        return flag(kEcho, command.echo);
+    }
+
+    bool publish(command::Publish& command) {
+        if (!channel(command.channel)) return false;
+        if (!members[kData].given()) return refuse(kData, "missing", "any JSON value");
+        command.data = json(kData);
+        if (!optional(kMessageId, 1, kMaxId, kMessageIdForm, command.message_id)) return false;
+        return !has_control(command.message_id) || refuse(kMessageId, "not usable", kMessageIdForm);
+    }
+
+    bool signal(command::Signal& command) {
+        command.data = json(kData);
+        return channel(command.channel) && required(kName, 1, kMaxSignalName, kNameForm, command.name);
+    }
+
+    bool rpc(command::Rpc& command) {
+        command.params = json(kParams);
+        return payload_given() && required(kMethod, 1, kMaxMethod, kMethodForm, command.method);
+    }
+
+    /// Makes the body from the members; false with `error` set.
+    bool body(std::string_view type, Command& command) {
+        if (type == "publish") return publish(command.body.emplace<command::Publish>());
+        if (type == "ping") return command.body.emplace<command::Ping>(), true;
+        if (type == "signal") return signal(command.body.emplace<command::Signal>());
+        if (type == "subscribe") return subscribe(command.body.emplace<command::Subscribe>());
+        if (type == "unsubscribe") return channel(command.body.emplace<command::Unsubscribe>().channel);
+        if (type == "rpc") return rpc(command.body.emplace<command::Rpc>());
+        const bool later = type == "auth" || type == "history" || type == "presence" || type == "refresh";
+        error = later ? quoted(type) + " is not supported by this server yet" : "unknown type " + quoted(type);
+        return false;
+    }
+
+    /// False with `error` set; command.id is set wherever it could be read, so that the error can be answered to it.
+    bool decode(std::string_view text, Command& command) {
+        members = {};
+        message = text;
+        used = 0;
+        error.clear();
+        JsonScanner scanner(text, JsonScanner::kReadBehind);
+        scanner.space();
+        const bool object = scanner.peek() == '{';
+        if (object ? !read_object(scanner, kType, kPayload, members) || !scanner.finish() : !scanner.value()) {
+            error = scanner.fault();
+            command.id = readable_id();
+            return false;
+        }
+        if (!object) {
+            error = "the message is not a JSON object: expected {\"type\": ..., \"payload\": {...}}";
+            return false;
+        }
+        if (!optional(kId, 0, kMaxId, kIdForm, command.id)) return false;
+        std::string_view type;
+        if (!required(kType, 1, text.size(), "a string", type)) return false;
+        const Member& payload = members[kPayload];
+        if (payload.given() && (payload.is_string || payload.text[0] != '{')) {
+            return refuse(kPayload, "not an object", "an object");
+        }
+        return body(type, command);
+    }
+
+    /// The id of a message that is broken somewhere behind it; empty when there is none that could be echoed.
+    std::string_view readable_id() {
+        const Member& id = members[kId];
+        if (!id.given() || !id.is_string) return {};
+        const std::string_view text = plain(id);
+        return text.size() <= kMaxId && simdjson::validate_utf8(text) ? text : std::string_view();
+    }
+};
+
+JsonCodec::JsonCodec() : parser_(std::make_unique<Parser>()) {}
+JsonCodec::~JsonCodec() = default;
+
+tl::expected<Command, CommandError> JsonCodec::decode(std::string_view message) {
+    Command command;
+    if (parser_->decode(message, command)) return command;
+    return tl::unexpected(CommandError{Code::invalid_message, std::move(parser_->error), std::string(command.id)});
+}
+
+std::string JsonCodec::check(std::string_view text) {
+    JsonScanner scanner(text, 0);
+    scanner.space();
+    if (scanner.value() && scanner.finish()) return {};
+    return scanner.fault();
+}
+
+}  // namespace weft

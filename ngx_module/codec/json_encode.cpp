@@ -1,0 +1,196 @@
+// Encoding of weft.v1.json. Everything is appended to the caller's string; an Event, written once per publication,
+// makes it grow at most once.
+#include <charconv>
+#include <cmath>
+
+#include "codec/json_codec.hpp"
+
+namespace weft {
+
+namespace {
+
+/// Writes the members of one object, with the commas between them.
+class ObjectWriter {
+public:
+    explicit ObjectWriter(std::string& out) : out_(out) { out_ += '{'; }
+    void end() { out_ += '}'; }
+
+    /// `name` goes out as it is.
+    std::string& member(std::string_view name) {
+        if (!first_) out_ += ',';
+        first_ = false;
+        out_ += '"';
+        out_ += name;
+        out_ += "\":";
+        return out_;
+    }
+
+    void string(std::string_view name, std::string_view value) { append_json_string(member(name), value); }
+    void json(std::string_view name, Json value) { member(name) += value; }
+    void boolean(std::string_view name, bool value) { member(name) += value ? "true" : "false"; }
+    void time(std::string_view name, WallTime value) {
+        member(name) += '"';
+        append_timestamp(out_, value);
+        out_ += '"';
+    }
+
+    template <typename Number>
+    void number(std::string_view name, Number value) {
+        char text[32];
+        const auto end = std::to_chars(text, text + sizeof text, value).ptr;
+        member(name).append(text, static_cast<std::size_t>(end - text));
+    }
+
+    void code(Code code) {
+        number("code", static_cast<std::uint16_t>(code));
+        string("reason", reason(code));
+    }
+
+    void client_id(std::uint64_t id) {
+        char text[16];
+        for (int i = 15; i >= 0; --i, id >>= 4) text[i] = "0123456789abcdef"[id & 15];
+        string("client_id", {text, sizeof text});
+    }
+
+    void publisher(const Publisher& publisher) {
+        if (!publisher.known()) return;
+        ObjectWriter object(member("publisher"));
+        object.string("user", publisher.user);
+        object.client_id(publisher.client_id);
+        object.end();
+    }
+
+private:
+    std::string& out_;
+    bool first_ = true;
+};
+
+// name_of: the frame's type; write: its payload's members.
+
+constexpr std::string_view name_of(const event::Established&) {
+    return "connection_established";
+}
+constexpr std::string_view name_of(const event::Subscribed&) {
+    return "subscribed";
+}
+constexpr std::string_view name_of(const event::Unsubscribed&) {
+    return "unsubscribed";
+}
+constexpr std::string_view name_of(const event::Published&) {
+    return "published";
+}
+constexpr std::string_view name_of(const event::Event&) {
+    return "event";
+}
+constexpr std::string_view name_of(const event::Signal&) {
+    return "signal";
+}
+constexpr std::string_view name_of(const event::RpcResponse&) {
+    return "rpc_response";
+}
+constexpr std::string_view name_of(const event::Pong&) {
+    return "pong";
+}
+constexpr std::string_view name_of(const event::Gap&) {
+    return "gap";
+}
+constexpr std::string_view name_of(const event::Reconnect&) {
+    return "reconnect";
+}
+constexpr std::string_view name_of(const event::Error&) {
+    return "error";
+}
+
+void write(ObjectWriter& payload, const event::Established& frame) {
+    payload.client_id(frame.client_id);
+    payload.string("user", frame.user);
+    payload.time("server_time", frame.server_time);
+    payload.number("heartbeat_ms", frame.heartbeat.count());
+    ObjectWriter limits(payload.member("limits"));
+    limits.number("message_size", frame.max_message);
+    limits.number("messages_per_second", std::isfinite(frame.messages_per_second) ? frame.messages_per_second : 0.0);
+    limits.end();
+    if (!frame.node.empty()) payload.string("node", frame.node);
+}
+
+void write(ObjectWriter& payload, const event::Subscribed& frame) {
+    payload.string("channel", frame.channel);
+    payload.string("position", frame.position);
+    payload.boolean("recovered", frame.resumed && frame.recovered);
+    payload.number("replay", frame.replay);
+}
+
+void write(ObjectWriter& payload, const event::Unsubscribed& frame) {
+    payload.string("channel", frame.channel);
+    if (frame.code) payload.code(*frame.code);
+}
+
+void write(ObjectWriter& payload, const event::Published& frame) {
+    if (!frame.message_id.empty()) payload.string("message_id", frame.message_id);
+    if (!frame.position.empty()) payload.string("position", frame.position);
+}
+
+void write(ObjectWriter& payload, const event::Event& frame) {
+    payload.string("channel", frame.channel);
+    payload.json("data", frame.data);
+    payload.string("position", frame.position);
+    payload.string("message_id", frame.message_id);
+    payload.time("timestamp", frame.timestamp);
+    payload.publisher(frame.publisher);
+}
+
+void write(ObjectWriter& payload, const event::Signal& frame) {
+    payload.string("channel", frame.channel);
+    payload.string("name", frame.name);
+    if (!frame.data.empty()) payload.json("data", frame.data);
+    payload.publisher(frame.publisher);
+}
+
+void write(ObjectWriter& payload, const event::RpcResponse& frame) {
+    payload.json("result", frame.result.empty() ? Json("null") : frame.result);
+}
+
+void write(ObjectWriter&, const event::Pong&) {}
+
+void write(ObjectWriter& payload, const event::Gap& frame) {
+    payload.string("channel", frame.channel);
+}
+
+void write(ObjectWriter& payload, const event::Reconnect& frame) {
+    payload.number("after_ms", frame.after.count());
+    payload.string("reason", frame.reason);
+}
+
+void write(ObjectWriter& payload, const event::Error& frame) {
+    payload.code(frame.code);
+    payload.string("message", frame.message);
+    if (frame.retry_after.count() > 0) payload.number("retry_after_ms", frame.retry_after.count());
+}
+
+/// An Event's size, but for what escaping adds; other frames are short.
+std::size_t likely_size(const ServerFrame& frame) {
+    constexpr std::size_t kFrameAndNames = 256;
+    const auto* event = std::get_if<event::Event>(&frame.body);
+    if (event == nullptr) return kFrameAndNames;
+    return kFrameAndNames + event->channel.size() + event->data.size() + event->position.size() +
+           event->message_id.size() + event->publisher.user.size();
+}
+
+}  // namespace
+
+void JsonCodec::encode(const ServerFrame& frame, std::string& out) const {
+    out.reserve(out.size() + likely_size(frame));
+    std::visit(
+        [&](const auto& body) {
+            ObjectWriter envelope(out);
+            envelope.string("type", name_of(body));
+            if (!frame.id.empty()) envelope.string("id", frame.id);
+            ObjectWriter payload(envelope.member("payload"));
+            write(payload, body);
+            payload.end();
+            envelope.end();
+        },
+        frame.body);
+}
+
+}  // namespace weft

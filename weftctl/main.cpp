@@ -1,0 +1,35 @@
+// weftctl: what operators and tests do by hand.
+#include <exception>
+#include <iostream>
+
+#include "command.hpp"
+
+int main(int argc, char** argv) {
+    constexpr int kFailed = 1;
+    constexpr int kUsage = 2;
+    CLI::App app("weftctl: tickets and keys for Weft", "weftctl");
+    app.require_subcommand(1);
+    weft::add_ticket_command(app);
+    weft::add_keygen_command(app);
+    weft::add_version_command(app);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::Success& help) {
+        return app.exit(help);
+    } catch (const CLI::Error& error) {
+        app.exit(error);
+        return kUsage;
+    } catch (const weft::UsageError& error) {
+        std::cerr << "weftctl: " << error.what() << '\n';
+        return kUsage;
+    } catch (const std::exception& error) {
+        std::cerr << "weftctl: " << error.what() << '\n';
+        return kFailed;
+    }
+    std::cout.flush();
+    if (!std::cout) {
+        std::cerr << "weftctl: the output could not be written\n";
+        return kFailed;
+    }
+    return 0;
+}
