@@ -16,12 +16,17 @@ namespace weft {
 
 inline constexpr std::uint32_t kLinkVersion = 1;
 inline constexpr std::size_t kMaxBatchFrames = 1024;
-inline constexpr std::size_t kMaxBatchBytes = 256 * 1024;  // a batch is closed once it reaches this; one frame may be larger
+inline constexpr std::size_t kMaxData = 8 * 1024 * 1024;  // bytes of the data of one publication, signal or call
+inline constexpr std::size_t kMaxBatchBytes =
+    256 * 1024;  // a batch is closed once it reaches this; one frame may be larger
+
+inline constexpr std::size_t kMaxUnnumbered = 8;                   // Resets and Refusals that wait for one dialer
+inline constexpr std::chrono::milliseconds kMaxReopenDelay{5000};  // of a dialer whose sessions keep being reset
 
 /// The frames of one direction of a session, numbered and packed into batches as they are queued.
 class BatchQueue {
 public:
-    /// `frame` is an encoded v1::Frame. Returns its number. Copies the bytes once.
+    /// `frame` is an encoded v1::Frame. Returns its number. Copies the bytes once; pop() doesn't copy them again.
     std::uint64_t push(std::string_view frame);
 
     [[nodiscard]] bool empty() const noexcept { return batches_.empty(); }
@@ -42,6 +47,7 @@ private:
         std::size_t frames = 0;
     };
     std::deque<Open> batches_;
+    std::string spare_;  // the buffer of a batch that has gone, for the next one
     std::size_t bytes_ = 0;
     std::uint64_t next_number_ = 1;
 };
@@ -54,7 +60,11 @@ struct LinkTimings {
 
 /// The dialing end: an nginx worker's link to weftd, or a weftd's link to a peer.
 ///
-/// Callbacks come from within on_* calls only, and may call send() but not on_*.
+/// A session that is reset, or found broken, is followed by a new one at once; from the second time in a row there is
+/// a pause before it, doubling from one heartbeat to kMaxReopenDelay. "In a row": the session did not last for `dead`.
+/// After a Bye the dialer pauses for a heartbeat, unless the transport connects anew.
+///
+/// Callbacks come from within on_* calls only, and may call send() and close() but not on_*.
 class LinkDialer {
 public:
     enum class State { down, greeting, up, refused };
@@ -68,7 +78,8 @@ public:
         virtual void on_link_down(std::string_view why, Instant now) = 0;
         /// A frame of the open session (never Hello, Welcome, Reset, Refused, Bye), in order, none missing before it.
         virtual void on_link_frame(v1::Frame& frame, Instant now) = 0;
-        /// The listener will not serve this dialer; called once per refusal. State is `refused`; tried again later.
+        /// The listener will not serve this dialer, or (a Refused made here) it speaks a version that we don't; called
+        /// once per refusal. State is `refused`; tried again after refused_retry, or when the transport reconnects.
         virtual void on_link_refused(const v1::Refused& refused, Instant now) = 0;
     };
 
@@ -76,13 +87,17 @@ public:
     /// `events` must outlive this.
     LinkDialer(v1::Hello hello, LinkTimings timings, std::function<std::uint64_t()> random, Events& events);
 
-    void on_connected(Instant now);                          ///< the transport connected (again): opens a session
-    void on_disconnected(std::string_view why, Instant now); ///< the transport lost its connection
-    void on_message(std::string_view bytes, Instant now);    ///< one ZeroMQ message arrived
-    void on_tick(Instant now);                               ///< call at least every heartbeat / 4
+    void on_connected(Instant now);                           ///< the transport connected (again): opens a session
+    void on_disconnected(std::string_view why, Instant now);  ///< the transport lost its connection
+    void on_message(std::string_view bytes, Instant now);     ///< one ZeroMQ message arrived
+    /// Call at least every heartbeat / 4; after a pause of the process, on_message for all that waits comes first.
+    void on_tick(Instant now);
 
-    /// Queues a frame; returns its number, or 0 when no session is up (and nothing was queued).
+    /// Queues a frame; returns its number, or 0 when no session is up (and nothing was queued). The queue has no bound
+    /// of its own: whoever sends looks at queued_bytes().
     std::uint64_t send(const v1::Frame& frame);
+    /// The same for a frame that is encoded already.
+    std::uint64_t send_encoded(std::string_view frame);
 
     /// Whether next_batch has something to send: queued frames, a due heartbeat, a Hello.
     [[nodiscard]] bool wants_send(Instant now) const noexcept;
@@ -90,7 +105,8 @@ public:
     /// can't take is lost (the numbering will tell), so ask only when it can.
     bool next_batch(std::string& out, Instant now);
 
-    /// Ends the session politely: queues Bye. Send what next_batch still gives, then close.
+    /// Ends the session politely: queues Bye. Send what next_batch still gives, then close. Calls nothing back: who
+    /// closes knows. on_connected opens it again.
     void close(Instant now);
 
     [[nodiscard]] State state() const noexcept { return state_; }
@@ -100,9 +116,13 @@ public:
     [[nodiscard]] std::size_t queued_bytes() const noexcept { return queue_.bytes(); }
 
 private:
+    [[nodiscard]] bool in_session() const noexcept { return state_ == State::greeting || state_ == State::up; }
     void open_session(Instant now);
     void end_session(std::string_view why, Instant now);
-    void handle(v1::Frame& frame, Instant now);
+    void reopen(std::string_view why, Instant now);
+    void refuse(const v1::Refused& refused, Instant now);
+    void handle_unnumbered(const v1::Frame& frame, Instant now);
+    void handle_welcome(const v1::Frame& frame, Instant now);
 
     v1::Hello hello_;
     LinkTimings timings_;
@@ -110,6 +130,11 @@ private:
     Events& events_;
     State state_ = State::down;
     bool connected_ = false;
+    bool closing_ = false;                 // closed, and the queue not yet sent
+    std::chrono::milliseconds heartbeat_;  // of this session: the listener's Welcome says
+    std::chrono::milliseconds dead_;
+    unsigned failures_ = 0;  // sessions in a row that broke soon
+    std::string scratch_;
     BatchQueue queue_;
     std::uint64_t session_ = 0;
     std::uint64_t received_ = 0;  // highest number received
@@ -117,16 +142,21 @@ private:
     std::uint64_t ack_sent_ = 0;
     Instant last_sent_{};
     Instant last_heard_{};
+    Instant opened_at_{};
     Instant retry_at_{};
 };
 
 /// The listening end of one dialer's link. The owner keeps one per ZeroMQ routing id.
+///
+/// Callbacks come from within on_* calls only, and may call send() and close() but not on_*. So when send() overflows,
+/// on_dialer_down comes with the next on_* call (on_tick at the latest); up() is false at once.
 class LinkListener {
 public:
     class Events {
     public:
         virtual ~Events() = default;
-        /// Hello came and is acceptable. Return the Welcome's refusal instead (a sentence) to turn the dialer away.
+        /// Hello came and is acceptable: return the empty string. Return a sentence to turn the dialer away: it gets
+        /// Refused with that sentence, and on_dialer_down doesn't follow. send() works within, behind the Welcome.
         virtual std::string on_dialer_up(const v1::Hello& hello, Instant now) = 0;
         virtual void on_dialer_down(std::string_view why, Instant now) = 0;
         virtual void on_dialer_frame(v1::Frame& frame, Instant now) = 0;
@@ -135,11 +165,12 @@ public:
     };
 
     /// `welcome` is sent at the start of each session (version and timings are filled in here). `max_queued` bounds
-    /// the bytes waiting for this dialer; beyond it the session is reset with OVERFLOW.
+    /// the bytes waiting for this dialer; beyond it the session is reset with OVERFLOW. (A single frame that is larger
+    /// passes when nothing else waits, else such a frame would reset the session for ever.)
     LinkListener(v1::Welcome welcome, LinkTimings timings, std::size_t max_queued, Events& events);
 
     void on_message(std::string_view bytes, Instant now);
-    void on_unreachable(Instant now);   ///< the transport says that this dialer is gone
+    void on_unreachable(Instant now);  ///< the transport says that this dialer is gone
     void on_tick(Instant now);
 
     /// `frame` is an encoded v1::Frame. False when no session is up, or when this push overflowed it (it is down then).
@@ -148,7 +179,8 @@ public:
     [[nodiscard]] bool wants_send(Instant now) const noexcept;
     bool next_batch(std::string& out, Instant now);
 
-    void close(Instant now);            ///< queues Bye
+    /// Queues Bye and ends the session. Calls nothing back: who closes knows. Nobody is served after that.
+    void close(Instant now);
 
     [[nodiscard]] bool up() const noexcept { return up_; }
     [[nodiscard]] std::uint64_t acked() const noexcept { return acked_; }
@@ -157,16 +189,26 @@ public:
     [[nodiscard]] bool idle(Instant now) const noexcept;
 
 private:
-    void reset(v1::Reset::Reason reason, std::string_view message, std::uint64_t session, Instant now);
+    void greet(const v1::Hello& hello, std::uint64_t session, Instant now);
+    void reset(v1::Reset::Reason reason, std::string_view message, Instant now);
+    void refuse(std::uint32_t version, std::string_view message, std::uint64_t session, Instant now);
+    void queue_unnumbered(const v1::Frame& frame, std::uint64_t session);
     void end_session(std::string_view why, Instant now);
+    void report_overflow(Instant now);
 
     v1::Welcome welcome_;
     LinkTimings timings_;
     std::size_t max_queued_;
     Events& events_;
     bool up_ = false;
+    bool closed_ = false;
+    bool overflowed_ = false;  // on_dialer_down is still owed
     BatchQueue queue_;
-    std::deque<std::string> unnumbered_;  // Reset and Refused, at most kMaxUnnumbered
+    struct Unnumbered {
+        std::uint64_t session;
+        std::string batch;  // encoded
+    };
+    std::deque<Unnumbered> unnumbered_;  // Reset and Refused, at most kMaxUnnumbered
     std::uint64_t session_ = 0;
     std::uint64_t received_ = 0;
     std::uint64_t acked_ = 0;

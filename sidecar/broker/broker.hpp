@@ -13,25 +13,26 @@
 
 namespace weft {
 
-/// One session of one link; never used twice in the life of a process.
+/// One session of one link; never 0, never used twice in the life of a process.
 using LinkId = std::uint64_t;
 
 enum class LinkRole {
-    worker,     // an nginx worker that dialed us: publishes, and wants channels
-    peer_in,    // a weftd that dialed us: wants what began here
-    peer_out,   // a weftd that we dialed: sends us what began there
+    worker,    // an nginx worker that dialed us: publishes, and wants channels
+    peer_in,   // a weftd that dialed us: wants what began here
+    peer_out,  // a weftd that we dialed: sends us what began there
 };
 
 struct BrokerSettings {
     std::string node;
-    std::size_t max_channels = 1'000'000;               // beyond it new channels are refused with 4017
-    std::chrono::milliseconds channel_linger{60'000};   // a channel that nobody wants is remembered this long
-    std::chrono::milliseconds mesh_wait{1'000};         // how long a first subscriber waits for the peers' answers
+    std::size_t max_channels = 1'000'000;              // lingering ones make room; beyond it new ones get 4017
+    std::chrono::milliseconds channel_linger{60'000};  // a channel that nobody wants is remembered this long
+    std::chrono::milliseconds mesh_wait{1'000};        // how long a first subscriber waits for the peers' answers
 };
 
 class Broker {
 public:
-    /// Where frames go. `frame` is an encoded v1::Frame, valid during the call.
+    /// Where frames go. `frame` is an encoded v1::Frame, valid during the call. A link that can't take it is told so by
+    /// its own session (and comes down by on_link_down later): send() must not call the broker.
     class Outbox {
     public:
         virtual ~Outbox() = default;
@@ -42,13 +43,21 @@ public:
     Broker(BrokerSettings settings, std::function<std::uint64_t()> random, Outbox& outbox);
     ~Broker();
 
+    /// `name` of a peer_out is the node's name: by it the broker knows the peer again on its next link. Call this
+    /// once the session is up (Welcome came, or Hello was accepted): it sends.
     void on_link_up(LinkId link, LinkRole role, std::string_view name, Instant now);
-    void on_link_down(LinkId link, Instant now);
+    void on_link_down(LinkId link, Instant now);  ///< unknown links are ignored
+    /// Takes any frame from any link; what that role has no business to say is ignored and counted.
     void on_frame(LinkId link, const v1::Frame& frame, Instant now, WallTime wall);
-    void on_tick(Instant now);
+    void on_tick(Instant now);  ///< call a few times a second: mesh_wait and channel_linger end here
 
     struct Counts {
-        std::uint64_t channels, workers, peers_in, peers_out, published, delivered, signals, rpcs, gaps;
+        std::uint64_t channels, workers, peers_in, peers_out;  // now
+        std::uint64_t published;                               // accepted from workers here
+        std::uint64_t delivered;                               // publications handed to links
+        std::uint64_t signals, rpcs;
+        std::uint64_t gaps;     // losses on the way from a peer that were told to workers
+        std::uint64_t ignored;  // frames without sense from that link
     };
     [[nodiscard]] Counts counts() const noexcept;
 

@@ -1,0 +1,36 @@
+// Encodes frames into one buffer that is used again and again, and hands them to the outbox.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "broker/broker.hpp"
+
+namespace weft {
+
+class Sender {
+public:
+    explicit Sender(Broker::Outbox& outbox) : outbox_(outbox) {}
+
+    /// Valid until the next encode() or send().
+    std::string_view encode(const v1::Frame& frame) {
+        frame.SerializeToString(&buffer_);
+        return buffer_;
+    }
+
+    void send(LinkId link, const v1::Frame& frame) { outbox_.send(link, encode(frame)); }
+
+    /// Encodes once, whatever the number of links.
+    void send(std::span<const LinkId> links, const v1::Frame& frame) {
+        if (links.empty()) return;
+        const std::string_view bytes = encode(frame);
+        for (const LinkId link : links) outbox_.send(link, bytes);
+    }
+
+private:
+    Broker::Outbox& outbox_;
+    std::string buffer_;
+};
+
+}  // namespace weft

@@ -1,0 +1,501 @@
+#include "config.hpp"
+
+#include <unistd.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <optional>
+#include <sstream>
+
+#include "endpoint.hpp"
+#include "units.hpp"
+
+namespace weft {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::size_t kMaxNodeName = 64;
+constexpr std::size_t kMaxPeers =
+    64;  // of one node; beyond about 16 an outside engine serves better (DESIGN, "The mesh")
+
+// Every key there is: unknown ones are compared with these, so that a key in the wrong place is recognised too.
+constexpr std::string_view kKeys[] = {
+    "node",
+    "workers",
+    "workers.listen",
+    "workers.mode",
+    "workers.group",
+    "mesh",
+    "mesh.listen",
+    "mesh.peers",
+    "mesh.heartbeat",
+    "mesh.dead",
+    "mesh.insecure",
+    "mesh.curve",
+    "log",
+    "log.format",
+    "log.level",
+    "limits",
+    "limits.queue",
+    "limits.max_channels",
+    "limits.channel_linger",
+    "history",
+    "http",
+    "hooks",
+};
+
+std::string quoted(std::string_view text) {
+    return "\"" + std::string(text) + "\"";
+}
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        std::size_t diagonal = row[0];
+        row[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            const std::size_t above = row[j];
+            row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+            diagonal = above;
+        }
+    }
+    return row[b.size()];
+}
+
+std::string_view parent_of(std::string_view key) {
+    const std::size_t dot = key.rfind('.');
+    return dot == std::string_view::npos ? std::string_view{} : key.substr(0, dot);
+}
+
+std::string_view leaf_of(std::string_view key) {
+    return key.substr(key.rfind('.') + 1);  // npos + 1 is 0
+}
+
+/// The known key that was probably meant by `name` within `parent`; empty when nothing is near.
+std::string_view suggestion(std::string_view parent, std::string_view name) {
+    std::string_view best;
+    std::size_t best_distance = std::max<std::size_t>(1, std::min<std::size_t>(3, name.size() / 2)) + 1;
+    if (name.size() > 64) return best;
+    for (const std::string_view key : kKeys) {
+        // Neighbours first: a key from elsewhere must be spelt right to be offered.
+        const std::size_t distance = edit_distance(name, leaf_of(key));
+        if (parent_of(key) != parent && distance != 0) continue;
+        if (distance < best_distance) {
+            best = key;
+            best_distance = distance;
+        }
+    }
+    return best;
+}
+
+class Reader {
+public:
+    Reader(std::string_view file, const Config& defaults) : file_(file), config_(defaults) {}
+
+    tl::expected<Config, ConfigErrors> read(std::string_view text) {
+        try {
+            const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
+            if (documents.size() > 1) {
+                fail(documents[1].Mark(), "", "a second document begins here; expected one");
+            } else if (documents.size() == 1) {
+                read_document(documents[0]);
+            }
+        } catch (const YAML::Exception& error) {
+            fail(error.mark, "", "not YAML: " + error.msg);
+        }
+        if (!errors_.empty()) {
+            std::ranges::stable_sort(errors_, {}, [](const ConfigError& e) { return std::pair(e.line, e.column); });
+            return tl::unexpected(std::move(errors_));
+        }
+        return std::move(config_);
+    }
+
+private:
+    struct Key {
+        std::string_view name;
+        std::function<void(const YAML::Node&, const std::string& key)> read;  // none: known, but not supported yet
+    };
+
+    void fail(const YAML::Mark& mark, std::string_view key, std::string message) {
+        if (errors_.size() >= kMaxConfigErrors) return;
+        errors_.push_back({std::string(file_), mark.is_null() ? 0 : mark.line + 1, mark.is_null() ? 0 : mark.column + 1,
+                           std::string(key), std::move(message)});
+    }
+
+    void read_map(const YAML::Node& map, const std::string& parent, const std::vector<Key>& keys) {
+        if (map.IsNull()) return;  // all its keys are commented out
+        if (!map.IsMap()) {
+            std::string names;
+            for (const Key& key : keys) {
+                if (key.read) names += (names.empty() ? "" : ", ") + std::string(key.name);
+            }
+            fail(map.Mark(), parent, "is not a map; expected keys with values (" + names + ")");
+            return;
+        }
+        std::vector<std::pair<std::string, YAML::Mark>> seen;
+        for (const auto& entry : map) {
+            const YAML::Mark mark = entry.first.Mark();
+            if (!entry.first.IsScalar()) {
+                fail(mark, parent, "has a key that is not a word; expected a name");
+                continue;
+            }
+            const std::string& name = entry.first.Scalar();
+            const std::string full = parent.empty() ? name : parent + "." + name;
+
+            const auto before = std::ranges::find(
+                seen, name, [](const auto& pair) -> auto& { return pair.first; });
+            if (before != seen.end()) {
+                fail(mark, full,
+                     "is set twice, first in line " + std::to_string(before->second.line + 1) + "; expected once");
+                continue;
+            }
+            seen.emplace_back(name, mark);
+
+            const auto key = std::ranges::find(keys, name, &Key::name);
+            if (key == keys.end()) {
+                const std::string_view meant = suggestion(parent, name);
+                fail(mark, full,
+                     "unknown key" + (meant.empty() ? std::string() : "; did you mean " + quoted(meant) + "?"));
+            } else if (!key->read) {
+                fail(mark, full, "not supported yet");
+            } else {
+                key_mark_ = mark;
+                key->read(entry.second, full);
+            }
+        }
+    }
+
+    /// The text of a plain value; none (and an error) for a list, a map, or nothing.
+    std::optional<std::string> scalar(const YAML::Node& node, const std::string& key, std::string_view expected) {
+        if (node.IsScalar()) return node.Scalar();
+        const std::string_view what = node.IsNull() ? "has no value" : node.IsMap() ? "is a map" : "is a list";
+        // Nothing stands where the next thing begins; the key is where a reader looks.
+        fail(node.IsNull() ? key_mark_ : node.Mark(), key, std::string(what) + "; expected " + std::string(expected));
+        return std::nullopt;
+    }
+
+    /// Hands the text to `set`, which returns what was wrong with it.
+    template <class Set>
+    std::function<void(const YAML::Node&, const std::string&)> value(std::string_view expected, Set set) {
+        return [this, expected, set](const YAML::Node& node, const std::string& key) {
+            const std::optional<std::string> text = scalar(node, key, expected);
+            if (!text) return;
+            if (std::string wrong = set(*text); !wrong.empty()) fail(node.Mark(), key, std::move(wrong));
+        };
+    }
+
+    std::function<void(const YAML::Node&, const std::string&)> duration(milliseconds& out, milliseconds min,
+                                                                        milliseconds max) {
+        return value("a duration such as 3s", [&out, min, max](const std::string& text) -> std::string {
+            const auto parsed = parse_duration(text);
+            if (!parsed) return parsed.error();
+            if (*parsed < min || *parsed > max) {
+                return quoted(text) + " is out of range; expected " + format_duration(min) + " to " +
+                       format_duration(max);
+            }
+            out = *parsed;
+            return {};
+        });
+    }
+
+    void read_document(const YAML::Node& root) {
+        read_map(root, "",
+                 {{"node", value("a name", [this](const std::string& text) { return set_node(config_, text); })},
+                  {"workers", [this](const YAML::Node& node, const std::string& key) { read_workers(node, key); }},
+                  {"mesh", [this](const YAML::Node& node, const std::string& key) { read_mesh(node, key); }},
+                  {"log", [this](const YAML::Node& node, const std::string& key) { read_log(node, key); }},
+                  {"limits", [this](const YAML::Node& node, const std::string& key) { read_limits(node, key); }},
+                  {"history", nullptr},
+                  {"http", nullptr},
+                  {"hooks", nullptr}});
+    }
+
+    void read_workers(const YAML::Node& map, const std::string& parent) {
+        YAML::Mark file_key = YAML::Mark::null_mark();  // of a key that only a socket's file can have
+        std::string file_key_name;
+        const auto note = [&](const YAML::Node& node, const std::string& key) {
+            file_key = node.Mark();
+            file_key_name = key;
+        };
+        read_map(map, parent,
+                 {{"listen", value("an endpoint such as ipc:///run/weft/weftd.sock",
+                                   [this](const std::string& text) { return set_workers_listen(config_, text); })},
+                  {"mode",
+                   [this, note](const YAML::Node& node, const std::string& key) {
+                       note(node, key);
+                       value("an octal mode such as \"0660\"", [this](const std::string& text) -> std::string {
+                           unsigned mode = 0;
+                           const char* end = text.data() + text.size();
+                           const auto parsed = std::from_chars(text.data(), end, mode, 8);
+                           if (text.size() < 3 || text.size() > 4 || parsed.ec != std::errc{} || parsed.ptr != end ||
+                               mode > 0777) {
+                               return quoted(text) + " is not a file mode; expected octal digits such as \"0660\"";
+                           }
+                           config_.workers.mode = mode;
+                           return {};
+                       })(node, key);
+                   }},
+                  {"group", [this, note](const YAML::Node& node, const std::string& key) {
+                       note(node, key);
+                       value("a group's name", [this](const std::string& text) -> std::string {
+                           if (text.empty()) return "is empty; expected a group's name";
+                           config_.workers.group = text;
+                           return {};
+                       })(node, key);
+                   }}});
+        const auto endpoint = Endpoint::parse(config_.workers.listen, Endpoint::Use::listen);
+        if (endpoint && !endpoint->has_file() && !file_key_name.empty()) {
+            fail(file_key, file_key_name,
+                 quoted(endpoint->text) + " has no file; expected it with an ipc:///PATH only");
+        }
+    }
+
+    void read_mesh(const YAML::Node& map, const std::string& parent) {
+        struct Place {
+            Endpoint endpoint;
+            YAML::Mark mark;
+            std::string key;
+        };
+        std::vector<Place> places;  // those that leave this host, for the check of `insecure`
+        YAML::Mark peers_mark = map.Mark();
+        YAML::Mark dead_mark = map.Mark();
+
+        const auto endpoint = [&](const YAML::Node& node, const std::string& key,
+                                  Endpoint::Use use) -> std::optional<std::string> {
+            const auto text = scalar(node, key, "an endpoint such as tcp://10.0.0.1:7400");
+            if (!text) return std::nullopt;
+            const auto parsed = Endpoint::parse(*text, use);
+            if (!parsed) {
+                fail(node.Mark(), key, parsed.error());
+                return std::nullopt;
+            }
+            if (!parsed->local()) places.push_back({*parsed, node.Mark(), key});
+            return *text;
+        };
+
+        read_map(map, parent,
+                 {{"listen",
+                   [&](const YAML::Node& node, const std::string& key) {
+                       if (auto text = endpoint(node, key, Endpoint::Use::listen)) config_.mesh.listen = *text;
+                   }},
+                  {"peers",
+                   [&](const YAML::Node& node, const std::string& key) {
+                       peers_mark = node.Mark();
+                       config_.mesh.peers.clear();
+                       if (node.IsNull()) return;
+                       if (!node.IsSequence()) {
+                           fail(node.Mark(), key, "is not a list; expected endpoints such as [tcp://10.0.0.2:7400]");
+                           return;
+                       }
+                       if (node.size() > kMaxPeers) {
+                           fail(node.Mark(), key,
+                                "has " + std::to_string(node.size()) + " peers; expected at most " +
+                                    std::to_string(kMaxPeers));
+                           return;
+                       }
+                       for (const YAML::Node& item : node) {
+                           const auto text = endpoint(item, key, Endpoint::Use::dial);
+                           if (!text) continue;
+                           if (std::ranges::find(config_.mesh.peers, *text) != config_.mesh.peers.end()) {
+                               fail(item.Mark(), key, quoted(*text) + " is listed twice; expected once");
+                               continue;
+                           }
+                           config_.mesh.peers.push_back(*text);
+                       }
+                   }},
+                  {"heartbeat", duration(config_.mesh.heartbeat, milliseconds(50), std::chrono::minutes(1))},
+                  {"dead",
+                   [&](const YAML::Node& node, const std::string& key) {
+                       dead_mark = node.Mark();
+                       duration(config_.mesh.dead, milliseconds(100), std::chrono::minutes(10))(node, key);
+                   }},
+                  {"insecure", value("true or false",
+                                     [this](const std::string& text) -> std::string {
+                                         if (text != "true" && text != "false") {
+                                             return quoted(text) + " is neither; expected true or false";
+                                         }
+                                         config_.mesh.insecure = text == "true";
+                                         return {};
+                                     })},
+                  {"curve", nullptr}});
+
+        if (!config_.mesh.insecure) {
+            for (const Place& place : places) {
+                fail(place.mark, place.key,
+                     quoted(place.endpoint.text) +
+                         " leaves this host unencrypted; expected a loopback address, or mesh.insecure: true");
+            }
+        }
+        if (config_.mesh.dead < 2 * config_.mesh.heartbeat) {
+            fail(dead_mark, "mesh.dead",
+                 quoted(format_duration(config_.mesh.dead)) + " is too short for a heartbeat of " +
+                     format_duration(config_.mesh.heartbeat) + "; expected at least twice that");
+        }
+        if (!config_.mesh.peers.empty() && config_.mesh.listen.empty()) {
+            fail(peers_mark, "mesh.peers",
+                 "needs mesh.listen; expected both, because peers fetch from there what is published here");
+        }
+    }
+
+    void read_log(const YAML::Node& map, const std::string& parent) {
+        read_map(map, parent,
+                 {{"format", value("text or json",
+                                   [this](const std::string& text) -> std::string {
+                                       if (text == "text") {
+                                           config_.log.format = LogFormat::text;
+                                       } else if (text == "json") {
+                                           config_.log.format = LogFormat::json;
+                                       } else {
+                                           return quoted(text) + " is not a log format; expected text or json";
+                                       }
+                                       return {};
+                                   })},
+                  {"level", value("debug, info, warn or error",
+                                  [this](const std::string& text) { return set_log_level(config_, text); })}});
+    }
+
+    void read_limits(const YAML::Node& map, const std::string& parent) {
+        constexpr std::uint64_t kMaxChannels = 100'000'000;
+        constexpr std::uint64_t kMinQueue = 1ULL << 20;
+        constexpr std::uint64_t kMaxQueue = 16ULL << 30;
+        read_map(map, parent,
+                 {{"max_channels", value("a number",
+                                         [this](const std::string& text) -> std::string {
+                                             std::uint64_t number = 0;
+                                             const char* end = text.data() + text.size();
+                                             const auto parsed = std::from_chars(text.data(), end, number);
+                                             if (parsed.ec != std::errc{} || parsed.ptr != end || number == 0 ||
+                                                 number > kMaxChannels) {
+                                                 return quoted(text) + " is not a number of channels; expected 1 to " +
+                                                        std::to_string(kMaxChannels);
+                                             }
+                                             config_.limits.max_channels = number;
+                                             return {};
+                                         })},
+                  {"queue", value("a size such as 64m",
+                                  [this](const std::string& text) -> std::string {
+                                      const auto size = parse_size(text);
+                                      if (!size) return size.error();
+                                      if (*size < kMinQueue || *size > kMaxQueue) {
+                                          return quoted(text) + " is out of range; expected " + format_size(kMinQueue) +
+                                                 " to " + format_size(kMaxQueue);
+                                      }
+                                      config_.limits.queue = *size;
+                                      return {};
+                                  })},
+                  {"channel_linger",
+                   duration(config_.limits.channel_linger, std::chrono::seconds(1), std::chrono::hours(24))}});
+    }
+
+    std::string_view file_;
+    Config config_;
+    ConfigErrors errors_;
+    YAML::Mark key_mark_;  // of the key whose value is being read
+};
+
+}  // namespace
+
+std::string ConfigError::text() const {
+    std::string out = file;
+    if (line > 0) out += ":" + std::to_string(line) + ":" + std::to_string(column);
+    out += ": ";
+    if (!key.empty()) out += key + ": ";
+    out += message;
+    // One error is one line, whatever was quoted from the file.
+    std::ranges::replace_if(
+        out, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
+    return out;
+}
+
+bool is_node_name(std::string_view text) noexcept {
+    return !text.empty() && text.size() <= kMaxNodeName && std::ranges::all_of(text, [](unsigned char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+               c == '-';
+    });
+}
+
+Config default_config() {
+    Config config;
+    char name[256] = {};
+    if (gethostname(name, sizeof name - 1) != 0 || !is_node_name(name)) std::strcpy(name, "localhost");
+    config.node = name;
+    return config;
+}
+
+tl::expected<Config, ConfigErrors> parse_config(std::string_view text, std::string_view file, const Config& defaults) {
+    return Reader(file, defaults).read(text);
+}
+
+tl::expected<Config, ConfigErrors> load_config(const std::string& path, const Config& defaults) {
+    const auto fail = [&](std::string message) {
+        return tl::unexpected(ConfigErrors{{path, 0, 0, "", std::move(message)}});
+    };
+    errno = 0;
+    std::ifstream in(path, std::ios::binary);
+    std::string text(kMaxConfigBytes + 1, '\0');
+    in.read(text.data(), static_cast<std::streamsize>(text.size()));
+    if (in.bad() || (in.gcount() == 0 && errno != 0))
+        return fail(std::string("can't be read: ") + std::strerror(errno));
+    text.resize(static_cast<std::size_t>(in.gcount()));
+    if (text.size() > kMaxConfigBytes) return fail("is too large; expected at most " + format_size(kMaxConfigBytes));
+    return parse_config(text, path, defaults);
+}
+
+std::string set_node(Config& config, std::string_view text) {
+    if (!is_node_name(text)) {
+        return quoted(text) + " is not a node's name; expected 1 to " + std::to_string(kMaxNodeName) +
+               " letters, digits, dots, dashes or underscores";
+    }
+    config.node = text;
+    return {};
+}
+
+std::string set_workers_listen(Config& config, std::string_view text) {
+    const auto endpoint = Endpoint::parse(text, Endpoint::Use::listen);
+    if (!endpoint) return endpoint.error();
+    // Whoever reaches this socket may publish anything, so it never leaves the host.
+    if (!endpoint->local())
+        return quoted(text) + " can be reached from outside; expected ipc:///PATH or a loopback address";
+    config.workers.listen = text;
+    return {};
+}
+
+std::string set_log_level(Config& config, std::string_view text) {
+    constexpr std::pair<std::string_view, LogLevel> kLevels[] = {
+        {"debug", LogLevel::debug}, {"info", LogLevel::info}, {"warn", LogLevel::warn}, {"error", LogLevel::error}};
+    for (const auto& [name, level] : kLevels) {
+        if (text == name) {
+            config.log.level = level;
+            return {};
+        }
+    }
+    return quoted(text) + " is not a log level; expected debug, info, warn or error";
+}
+
+std::vector<std::string> keys_that_need_a_restart(const Config& running, const Config& wanted) {
+    std::vector<std::string> keys;
+    const auto compare = [&](std::string_view key, const auto& a, const auto& b) {
+        if (a != b) keys.emplace_back(key);
+    };
+    compare("node", running.node, wanted.node);
+    compare("workers.listen", running.workers.listen, wanted.workers.listen);
+    compare("workers.mode", running.workers.mode, wanted.workers.mode);
+    compare("workers.group", running.workers.group, wanted.workers.group);
+    compare("mesh.listen", running.mesh.listen, wanted.mesh.listen);
+    compare("mesh.heartbeat", running.mesh.heartbeat, wanted.mesh.heartbeat);
+    compare("mesh.dead", running.mesh.dead, wanted.mesh.dead);
+    compare("log.format", running.log.format, wanted.log.format);
+    compare("log.level", running.log.level, wanted.log.level);
+    compare("limits.max_channels", running.limits.max_channels, wanted.limits.max_channels);
+    compare("limits.queue", running.limits.queue, wanted.limits.queue);
+    compare("limits.channel_linger", running.limits.channel_linger, wanted.limits.channel_linger);
+    return keys;
+}
+
+}  // namespace weft

@@ -1,0 +1,89 @@
+// weftd.yaml: what it may say, what holds without it, and errors that an operator can act on.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <tl/expected.hpp>
+#include <vector>
+
+namespace weft {
+
+enum class LogFormat { text, json };
+enum class LogLevel { debug, info, warn, error };
+
+struct Config {
+    std::string node;  // unique in the mesh
+
+    struct Workers {
+        std::string listen = "ipc:///run/weft/weftd.sock";
+        mode_t mode = 0660;  // of the socket's file
+        std::string group;   // of the socket's file; empty: the process's own
+        bool operator==(const Workers&) const = default;
+    } workers;
+
+    struct Mesh {
+        std::string listen;  // empty: a node of its own
+        std::vector<std::string> peers;
+        std::chrono::milliseconds heartbeat{1000};
+        std::chrono::milliseconds dead{3000};
+        bool insecure = false;
+        bool operator==(const Mesh&) const = default;
+    } mesh;
+
+    struct Log {
+        LogFormat format = LogFormat::text;
+        LogLevel level = LogLevel::info;
+        bool operator==(const Log&) const = default;
+    } log;
+
+    struct Limits {
+        std::uint64_t max_channels = 1'000'000;
+        std::uint64_t queue = 64ULL << 20;  // bytes waiting for one link
+        std::chrono::milliseconds channel_linger{60'000};
+        bool operator==(const Limits&) const = default;
+    } limits;
+
+    bool operator==(const Config&) const = default;
+};
+
+struct ConfigError {
+    std::string file;
+    int line = 0;  // from 1; 0: the file as a whole
+    int column = 0;
+    std::string key;  // "mesh.peers"; empty where there is none
+    std::string message;
+
+    /// "weftd.yaml:3:9: mesh.dead: "3" is not a duration; expected …"
+    [[nodiscard]] std::string text() const;
+};
+using ConfigErrors = std::vector<ConfigError>;  // never empty in an error
+
+/// What holds without a file; `node` is the host's name.
+Config default_config();
+
+/// Reads YAML `text`; `file` is for the errors only. What it doesn't say stays as in `defaults`. Reports all errors of
+/// the file, at most kMaxConfigErrors.
+tl::expected<Config, ConfigErrors> parse_config(std::string_view text, std::string_view file, const Config& defaults);
+inline constexpr std::size_t kMaxConfigErrors = 100;
+
+/// Likewise from a file of at most kMaxConfigBytes.
+tl::expected<Config, ConfigErrors> load_config(const std::string& path, const Config& defaults);
+inline constexpr std::size_t kMaxConfigBytes = 1 << 20;
+
+/// The rules of single values, for the command line: each sets its part of `config` or returns what was wrong and what
+/// was expected (empty: it is set).
+std::string set_node(Config& config, std::string_view text);
+std::string set_workers_listen(Config& config, std::string_view text);
+std::string set_log_level(Config& config, std::string_view text);
+
+/// The keys in which `wanted` differs from `running` and which a running weftd can't change ("mesh.listen").
+std::vector<std::string> keys_that_need_a_restart(const Config& running, const Config& wanted);
+
+/// Whether `text` can be a node's name: 1 to 64 bytes of A–Z a–z 0–9 . _ -.
+bool is_node_name(std::string_view text) noexcept;
+
+}  // namespace weft

@@ -1,0 +1,209 @@
+#include "io/node.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <thread>
+#include <utility>
+
+#include "io/clock.hpp"
+#include "io/start_error.hpp"
+#include "version.hpp"
+
+namespace weft {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kMaxTick{250};
+constexpr milliseconds kMaxRetry{16};
+constexpr milliseconds kLinger{300};  // of kDrain, left to ZeroMQ for what it holds
+
+BrokerSettings broker_settings(const Config& config) {
+    BrokerSettings settings;
+    settings.node = config.node;
+    settings.max_channels = config.limits.max_channels;
+    settings.channel_linger = config.limits.channel_linger;
+    return settings;
+}
+
+Mesh::Settings mesh_settings(const Config& config, std::uint64_t incarnation, const LinkTimings& timings) {
+    return {config.node, incarnation, kSoftware, config.mesh.listen, timings, config.limits.queue};
+}
+
+LinkTimings link_timings(const Config& config) {
+    LinkTimings timings;
+    timings.heartbeat = config.mesh.heartbeat;
+    timings.dead = config.mesh.dead;
+    return timings;
+}
+
+Endpoint endpoint_of(const std::string& text) {
+    auto endpoint = Endpoint::parse(text, Endpoint::Use::listen);
+    if (!endpoint) throw StartError(endpoint.error());
+    return std::move(*endpoint);
+}
+
+std::string signal_name(int signal) {
+    return signal == SIGTERM ? "SIGTERM" : signal == SIGINT ? "SIGINT" : std::to_string(signal);
+}
+
+}  // namespace
+
+Node::Node(Config config, Reload reload, Log& log)
+    : config_(std::move(config)),
+      reload_(std::move(reload)),
+      log_(log),
+      incarnation_(random_bits()),
+      timings_(link_timings(config_)),
+      tick_every_(std::min(timings_.heartbeat / 4, kMaxTick)),
+      gate_(broker_settings(config_)),
+      mesh_(context_, mesh_settings(config_, incarnation_, timings_), gate_, log_) {
+    log_.info("started", {{"node", config_.node}, {"version", kSoftware}, {"link_version", kLinkVersion}});
+
+    LinkPort::Settings settings;
+    settings.welcome.set_node(config_.node);
+    settings.welcome.set_incarnation(incarnation_);
+    settings.welcome.set_software(kSoftware);
+    settings.timings = timings_;
+    settings.max_queued = config_.limits.queue;
+
+    const auto listen = [&](const std::string& text, LinkRole role, std::unique_ptr<SocketFile>& file) {
+        const Endpoint endpoint = endpoint_of(text);
+        if (endpoint.has_file()) file = std::make_unique<SocketFile>(endpoint.path);
+        settings.role = role;
+        auto port = std::make_unique<LinkPort>(context_, endpoint, settings, gate_, log_);
+        if (file) file->settle(config_.workers.mode, config_.workers.group);
+        return port;
+    };
+    workers_ = listen(config_.workers.listen, LinkRole::worker, workers_file_);
+    if (!config_.mesh.listen.empty()) incoming_ = listen(config_.mesh.listen, LinkRole::peer_in, mesh_file_);
+    mesh_.set_peers(config_.mesh.peers, monotonic_now());
+}
+
+Node::~Node() = default;
+
+void Node::run() {
+    log_.info("ready", {{"node", config_.node},
+                        {"workers", config_.workers.listen},
+                        {"mesh", config_.mesh.listen.empty() ? "off" : config_.mesh.listen},
+                        {"peers", config_.mesh.peers.size()}});
+    service_.send("READY=1");
+
+    bool more = false;
+    while (stop_signal_ == 0) {
+        Instant now = monotonic_now();
+        items_.clear();
+        items_.push_back({nullptr, signals_.fd(), ZMQ_POLLIN, 0});
+        items_.push_back({workers_->socket().handle(), 0, ZMQ_POLLIN, 0});
+        if (incoming_) items_.push_back({incoming_->socket().handle(), 0, ZMQ_POLLIN, 0});
+        for (const auto& link : mesh_.links()) {
+            items_.push_back({link->monitor().handle(), 0, ZMQ_POLLIN, 0});
+            items_.push_back({link->socket().handle(), 0, ZMQ_POLLIN, 0});
+        }
+        const auto wait = until_next_turn(now, more).count();
+        if (zmq_poll(items_.data(), static_cast<int>(items_.size()), wait) < 0 && zmq_errno() != EINTR) {
+            throw zmq::error_t();
+        }
+        now = monotonic_now();
+        more = receive(now);
+        if (now >= next_tick_) tick(now);
+        if (gate_.has_unsent()) {
+            const bool progress = gate_.flush(now);
+            if (!gate_.has_unsent()) {
+                retry_ = {};
+            } else {
+                retry_ = progress || retry_ == retry_.zero() ? milliseconds(1)
+                                                             : std::min<milliseconds>(retry_ * 2, kMaxRetry);
+            }
+        }
+        if ((items_[0].revents & ZMQ_POLLIN) != 0) on_signals(now);
+    }
+    drain();
+}
+
+Instant::duration Node::until_next_turn(Instant now, bool more) const {
+    if (more) return Instant::duration::zero();
+    Instant::duration wait = std::max(next_tick_ - now, Instant::duration::zero());
+    if (retry_ != retry_.zero()) wait = std::min(wait, retry_);
+    return wait;
+}
+
+/// Takes a slice from every socket that has something. True when one of them may have more.
+bool Node::receive(Instant now) {
+    bool more = false;
+    std::size_t item = 1;
+    const auto readable = [&] { return (items_[item++].revents & ZMQ_POLLIN) != 0; };
+    if (readable()) more |= workers_->receive(now);
+    if (incoming_ && readable()) more |= incoming_->receive(now);
+    for (const auto& link : mesh_.links()) {
+        if (readable()) link->on_monitor(now);
+        if (readable()) more |= link->receive(now);
+    }
+    return more;
+}
+
+void Node::tick(Instant now) {
+    next_tick_ = now + tick_every_;
+    workers_->tick(now);
+    if (incoming_) {
+        incoming_->tick(now);
+        mesh_.warn_of_one_way(*incoming_, now);
+    }
+    mesh_.tick(now);
+    gate_.tick(now);
+    service_.pet(now);
+}
+
+void Node::on_signals(Instant now) {
+    while (const int signal = signals_.next()) {
+        if (signal == SIGHUP) {
+            on_reload(now);
+        } else {
+            stop_signal_ = signal;
+        }
+    }
+}
+
+void Node::on_reload(Instant now) {
+    if (!reload_) {
+        log_.warn("reload_ignored", {{"why", "weftd was started without --config"}});
+        return;
+    }
+    auto wanted = reload_();
+    if (!wanted) {
+        for (const ConfigError& error : wanted.error()) log_.error("reload_error", {{"why", error.text()}});
+        log_.error("reload_failed", {{"errors", wanted.error().size()}, {"why", "the old configuration stays"}});
+        return;
+    }
+    for (const std::string& key : keys_that_need_a_restart(config_, *wanted)) {
+        log_.warn("reload_needs_restart", {{"key", key}});
+    }
+    config_.mesh.peers = wanted->mesh.peers;
+    config_.mesh.insecure = wanted->mesh.insecure;
+    mesh_.set_peers(config_.mesh.peers, now);
+    log_.info("reloaded", {{"peers", config_.mesh.peers.size()}});
+}
+
+void Node::drain() {
+    const Instant begin = monotonic_now();
+    log_.info("draining", {{"signal", signal_name(stop_signal_)}});
+    service_.send("STOPPING=1");
+    workers_->close_links(begin);
+    if (incoming_) incoming_->close_links(begin);
+    mesh_.close_links(begin);
+    Instant now = begin;
+    for (gate_.flush(now); gate_.has_unsent() && now - begin < kDrain - kLinger; gate_.flush(now)) {
+        std::this_thread::sleep_for(milliseconds(2));
+        now = monotonic_now();
+    }
+    for (LinkPort* port : {workers_.get(), incoming_.get()}) {
+        if (port != nullptr) port->socket().set(zmq::sockopt::linger, static_cast<int>(kLinger.count()));
+    }
+    for (const auto& link : mesh_.links()) {
+        link->socket().set(zmq::sockopt::linger, static_cast<int>(kLinger.count()));
+    }
+    const Broker::Counts counts = gate_.counts();
+    log_.info("stopped", {{"node", config_.node}, {"published", counts.published}, {"delivered", counts.delivered}});
+}
+
+}  // namespace weft

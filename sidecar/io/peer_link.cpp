@@ -1,0 +1,181 @@
+#include "io/peer_link.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "io/clock.hpp"
+#include "io/zmq_limits.hpp"
+
+namespace weft {
+namespace {
+
+constexpr int kMonitored = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED |
+                           ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                           ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+
+std::string monitor_address() {
+    static std::uint64_t next = 0;  // one thread makes sockets
+    return "inproc://peer-monitor-" + std::to_string(++next);
+}
+
+}  // namespace
+
+PeerLink::PeerLink(zmq::context_t& context, const Endpoint& endpoint, Settings settings, Admit admit, BrokerGate& gate,
+                   Log& log)
+    : endpoint_(endpoint.text),
+      max_queued_(settings.max_queued),
+      admit_(std::move(admit)),
+      gate_(gate),
+      log_(log),
+      dialer_(std::move(settings.hello), settings.timings, random_bits, *this),
+      socket_(context, zmq::socket_type::dealer),
+      monitor_(context, zmq::socket_type::pair) {
+    socket_.set(zmq::sockopt::immediate, true);  // nothing is queued for a connection that isn't there
+    socket_.set(zmq::sockopt::reconnect_ivl, 100);
+    socket_.set(zmq::sockopt::reconnect_ivl_max, 2000);
+    socket_.set(zmq::sockopt::connect_timeout, 5000);
+    socket_.set(zmq::sockopt::handshake_ivl, 5000);
+    // Without this a connection through a partition waits for TCP's own retransmissions, minutes after it healed.
+    socket_.set(zmq::sockopt::tcp_maxrt,
+                static_cast<int>(std::max(settings.timings.dead * 2, std::chrono::milliseconds(1000)).count()));
+    socket_.set(zmq::sockopt::sndhwm, kHighWaterMark);
+    socket_.set(zmq::sockopt::rcvhwm, kHighWaterMark);
+    socket_.set(zmq::sockopt::maxmsgsize, kMaxLinkMessage);
+    socket_.set(zmq::sockopt::linger, 200);
+    socket_.set(zmq::sockopt::ipv6, endpoint.ipv6());
+    monitor_.set(zmq::sockopt::linger, 0);
+
+    const std::string address = monitor_address();
+    if (zmq_socket_monitor(socket_.handle(), address.c_str(), kMonitored) != 0) throw zmq::error_t();
+    monitor_.connect(address);
+    socket_.connect(endpoint_);
+}
+
+PeerLink::~PeerLink() {
+    gate_.forget(*this);
+    // Before the monitor is closed, or ZeroMQ's thread waits for ever to hand it an event.
+    zmq_socket_monitor(socket_.handle(), nullptr, 0);
+}
+
+void PeerLink::on_monitor(Instant now) {
+    zmq::message_t event;
+    while (monitor_.recv(event, zmq::recv_flags::dontwait)) {
+        std::uint16_t kind = 0;
+        if (event.size() >= sizeof kind) std::memcpy(&kind, event.data(), sizeof kind);
+        while (event.more()) (void)monitor_.recv(event, zmq::recv_flags::dontwait);
+        if (unwanted_) continue;
+        switch (kind) {
+            case ZMQ_EVENT_HANDSHAKE_SUCCEEDED: dialer_.on_connected(now); break;
+            case ZMQ_EVENT_DISCONNECTED: dialer_.on_disconnected("the connection was lost", now); break;
+            case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+            case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+            case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+            case ZMQ_EVENT_CLOSED:
+            case ZMQ_EVENT_CONNECT_RETRIED:
+                if (!up() && !std::exchange(told_unreachable_, true)) {
+                    log_.warn("peer_unreachable", {{"endpoint", endpoint_},
+                                                   {"why", kind == ZMQ_EVENT_CLOSED || kind == ZMQ_EVENT_CONNECT_RETRIED
+                                                               ? "no connection"
+                                                               : "the handshake failed; is that a weftd?"}});
+                }
+                break;
+            default: break;
+        }
+        gate_.touch(*this);
+    }
+}
+
+bool PeerLink::receive(Instant now) {
+    std::size_t bytes = 0;
+    zmq::message_t message;
+    for (int i = 0; i < kSliceMessages && bytes < kSliceBytes; ++i) {
+        if (!socket_.recv(message, zmq::recv_flags::dontwait)) return false;
+        bytes += message.size();
+        if (message.more()) {
+            // One batch is one part; whoever sends more is no link.
+            while (message.more()) (void)socket_.recv(message, zmq::recv_flags::dontwait);
+            continue;
+        }
+        if (unwanted_) continue;
+        dialer_.on_message({static_cast<const char*>(message.data()), message.size()}, now);
+        gate_.touch(*this);
+    }
+    return true;
+}
+
+void PeerLink::tick(Instant now) {
+    if (unwanted_) return;
+    dialer_.on_tick(now);
+    if (dialer_.wants_send(now)) gate_.touch(*this);
+}
+
+void PeerLink::close(std::string_view why, Instant now) {
+    dialer_.close(now);
+    unwanted_ = true;
+    gate_.touch(*this);
+    leave(why, now);
+}
+
+void PeerLink::queue(std::string_view frame, Instant) {
+    if (dialer_.queued_bytes() + frame.size() > max_queued_) {
+        overflowed_ = true;  // ends at the flush: a session may not end while the broker sends
+        return;
+    }
+    dialer_.send_encoded(frame);
+}
+
+bool PeerLink::flush(Instant now) {
+    if (std::exchange(overflowed_, false) && dialer_.up()) {
+        log_.from_link(LogLevel::warn, "link_overflow",
+                       {{"role", "peer"}, {"name", node_}, {"waiting", dialer_.queued_bytes()}}, now);
+        dialer_.on_connected(now);  // a new session, which announces everything again
+    }
+    while (dialer_.wants_send(now)) {
+        if ((socket_.get(zmq::sockopt::events) & ZMQ_POLLOUT) == 0) return false;
+        if (!dialer_.next_batch(batch_, now)) break;
+        (void)socket_.send(zmq::buffer(batch_), zmq::send_flags::dontwait);
+    }
+    return true;
+}
+
+void PeerLink::on_link_up(const v1::Welcome& welcome, Instant now) {
+    node_ = welcome.node();
+    incarnation_ = welcome.incarnation();
+    told_unreachable_ = false;
+    told_refused_.clear();
+    if (const std::string why = admit_(*this, welcome); !why.empty()) {
+        log_.warn("peer_refused", {{"peer", node_}, {"endpoint", endpoint_}, {"why", why}});
+        dialer_.close(now);
+        unwanted_ = true;
+        return;
+    }
+    log_.from_link(LogLevel::info, "peer_up",
+                   {{"peer", node_}, {"direction", "out"}, {"endpoint", endpoint_}, {"software", welcome.software()}},
+                   now);
+    id_ = gate_.open(*this, LinkRole::peer_out, node_, now);
+}
+
+void PeerLink::on_link_down(std::string_view why, Instant now) {
+    leave(why, now);
+}
+
+void PeerLink::on_link_frame(v1::Frame& frame, Instant now) {
+    gate_.frame(id_, frame, now);
+}
+
+void PeerLink::on_link_refused(const v1::Refused& refused, Instant now) {
+    if (told_refused_ == refused.message()) return;  // it is tried again and again
+    told_refused_ = refused.message();
+    log_.from_link(LogLevel::warn, "peer_refused",
+                   {{"endpoint", endpoint_}, {"link_version", refused.version()}, {"why", refused.message()}}, now);
+}
+
+void PeerLink::leave(std::string_view why, Instant now) {
+    if (id_ == 0) return;
+    log_.from_link(LogLevel::info, "peer_down",
+                   {{"peer", node_}, {"direction", "out"}, {"endpoint", endpoint_}, {"why", why}}, now);
+    gate_.close(std::exchange(id_, 0), now);
+}
+
+}  // namespace weft
