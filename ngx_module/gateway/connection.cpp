@@ -1,0 +1,115 @@
+#include "gateway/connection.hpp"
+
+#include <algorithm>
+
+#include "gateway/gateway.hpp"
+
+namespace weft {
+
+void Connection::end(std::uint16_t code, std::string_view why) {
+    if (phase_ != Phase::open) return;
+    close_code_ = code;
+    gateway_.detach(*this);
+    set_phase(say_goodbye(code, why));
+}
+
+void Connection::on_broken() {
+    if (phase_ == Phase::aborted) return;
+    if (close_code_ == 0) close_code_ = 1006;
+    gateway_.detach(*this);
+    set_phase(Phase::aborted);
+}
+
+void Connection::on_blocked() {
+    if (phase_ != Phase::open || queue_.bytes() <= endpoint_->send_queue) return;
+    gateway_.counters().slow_closed.add();
+    queue_.drop_unstarted();
+    end(Code::slow_consumer);
+}
+
+void Connection::drain(Instant deadline) {
+    if (phase_ != Phase::open || draining_) return;
+    draining_ = true;
+    gateway_.wheel().arm(*this, deadline);
+}
+
+void Connection::heard() noexcept {
+    last_heard_ = gateway_.now();
+    probing_ = false;
+}
+
+void Connection::set_phase(Phase phase) {
+    phase_ = phase;
+    switch (phase) {
+        case Phase::open: break;
+        case Phase::closing:
+        case Phase::finished: gateway_.wheel().arm(*this, gateway_.now() + kCloseTimeout); break;
+        case Phase::lingering: gateway_.wheel().arm(*this, gateway_.now() + kLinger); break;
+        case Phase::aborted: gateway_.wheel().disarm(*this); break;
+    }
+    gateway_.mark_dirty(*this);
+}
+
+void Connection::push_raw(std::string_view bytes) {
+    queue_.push(SharedBytes(bytes));
+    gateway_.mark_dirty(*this);
+}
+
+bool Connection::within_rate(std::chrono::milliseconds& retry_after) {
+    if (!endpoint_->rate.limited()) return true;
+    retry_after = bucket_.take(endpoint_->rate, gateway_.now());
+    const auto now_ms = static_cast<std::uint32_t>(gateway_.now().time_since_epoch().count());
+    if (retry_after == std::chrono::milliseconds::zero()) {
+        // Forgiven once a second has passed without excess, so that sending at just above the rate adds up too.
+        if (strikes_ > 0 && now_ms - last_strike_ms_ > 1000) strikes_ = 0;
+        return true;
+    }
+    gateway_.counters().rate_limited.add();
+    last_strike_ms_ = now_ms;
+    const std::uint32_t limit = std::clamp<std::uint32_t>(endpoint_->rate.burst, kMaxStrikes, 10'000);
+    if (++strikes_ > limit) end(Code::rate_limited);
+    return false;
+}
+
+void Connection::arm_heartbeat() {
+    // Up to a tenth early, so that connections opened together aren't pinged together.
+    const auto interval = endpoint_->heartbeat;
+    const auto jitter =
+        interval.count() >= 10
+            ? std::chrono::milliseconds(gateway_.random() % static_cast<std::uint64_t>(interval.count() / 10))
+            : std::chrono::milliseconds::zero();
+    gateway_.wheel().arm(*this, std::max(last_heard_ + interval - jitter, gateway_.now() + TimerWheel::kTick));
+}
+
+void Connection::on_deadline() {
+    switch (phase_) {
+        case Phase::open: break;
+        case Phase::closing:
+        case Phase::lingering:
+        case Phase::finished: set_phase(Phase::aborted); return;
+        case Phase::aborted: return;
+    }
+    if (draining_) {
+        ServerFrame frame;
+        frame.body = event::Reconnect{std::chrono::milliseconds(100 + gateway_.random() % 900), "shutting_down"};
+        gateway_.send(*this, frame);
+        end(static_cast<std::uint16_t>(websocket::Close::service_restart), "reconnect");
+        return;
+    }
+    if (probing_) {
+        gateway_.counters().timed_out.add();
+        end(Code::timeout);
+        if (phase_ == Phase::closing) set_phase(Phase::finished);  // nobody will answer
+        return;
+    }
+    // The tenth that the deadline may be early counts as silence enough.
+    if (gateway_.now() - last_heard_ < endpoint_->heartbeat - endpoint_->heartbeat / 10) {
+        arm_heartbeat();
+        return;
+    }
+    probing_ = true;
+    probe();
+    gateway_.wheel().arm(*this, gateway_.now() + endpoint_->heartbeat_timeout);
+}
+
+}  // namespace weft

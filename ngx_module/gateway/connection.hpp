@@ -1,0 +1,135 @@
+// One client of a worker, whatever its transport: who it is, what it subscribed to, what waits to be sent.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "auth/grants.hpp"
+#include "codec/message.hpp"
+#include "gateway/send_queue.hpp"
+#include "gateway/wire.hpp"
+#include "limit/timer_wheel.hpp"
+#include "limit/token_bucket.hpp"
+#include "weft/codes.hpp"
+
+namespace weft {
+
+class Gateway;
+struct Feed;
+
+/// What nginx.conf says of a location. Outlives the connections that were opened there.
+struct EndpointSettings {
+    Rate rate{100.0, 200};                                // messages of one connection
+    std::chrono::milliseconds heartbeat{30'000};          // of silence until the peer is probed
+    std::chrono::milliseconds heartbeat_timeout{10'000};  // from the probe until the peer is taken for dead
+    std::size_t max_message = 64 * 1024;                  // bytes of one client message
+    std::size_t send_queue = 1024 * 1024;                 // bytes that may wait for a slow reader
+};
+
+/// Who a connection is and what it may do. Shared, not copied, by whoever needs it.
+struct Identity {
+    std::string user;
+    Grants grants;
+};
+
+class Connection : public Timed {
+public:
+    enum class Phase : std::uint8_t {
+        open,
+        closing,    // goodbye is queued; the peer's answer is awaited, its messages are ignored
+        lingering,  // goodbye is queued; input can't be understood any more and is thrown away until the peer closes
+        finished,   // to be closed as soon as what is queued has been written
+        aborted,    // to be closed at once
+    };
+
+    static constexpr std::size_t kMaxSubscriptions = 256;
+    static constexpr std::chrono::milliseconds kCloseTimeout{5'000};  // for the peer to answer a goodbye
+    static constexpr std::chrono::milliseconds kLinger{2'000};
+
+    /// Everything given must outlive the connection. `wire` is shared by all connections that speak alike.
+    Connection(Gateway& gateway, const EndpointSettings& endpoint, Wire& wire) noexcept
+        : gateway_(gateway), endpoint_(&endpoint), wire_(&wire) {}
+    /// It must have been removed from its gateway (Gateway::remove).
+    virtual ~Connection() = default;
+
+    [[nodiscard]] Phase phase() const noexcept { return phase_; }
+    [[nodiscard]] SendQueue& queue() noexcept { return queue_; }
+    [[nodiscard]] const EndpointSettings& endpoint() const noexcept { return *endpoint_; }
+    [[nodiscard]] std::uint64_t client_id() const noexcept { return client_id_; }
+    [[nodiscard]] std::string_view user() const noexcept {
+        return identity_ ? std::string_view(identity_->user) : std::string_view();
+    }
+    /// The code that this connection ended with; 0 while it is open, 1006 when it just broke.
+    [[nodiscard]] std::uint16_t close_code() const noexcept { return close_code_; }
+
+    /// Ends the connection: it leaves its channels, and the peer is told `code`. No effect unless it is open.
+    void end(std::uint16_t code, std::string_view why);
+    void end(Code code) { end(static_cast<std::uint16_t>(code), reason(code)); }
+
+    /// The socket broke or the peer closed it.
+    void on_broken();
+
+    /// The socket takes no more for now. Ends the connection with 4014 when more is waiting than may. (The bound is for
+    /// what a reader leaves lying, so it is looked at only after the socket had its chance; what one turn can add is
+    /// bounded by what weftd sends in one, and shared between connections.)
+    void on_blocked();
+
+    /// This worker is going: at `deadline` the client is told to reconnect, and the connection ends with 1012.
+    void drain(Instant deadline);
+
+protected:
+    /// Asks a silent peer for a sign of life.
+    virtual void probe() = 0;
+    /// Queues what the transport says at the end; returns the phase that follows.
+    virtual Phase say_goodbye(std::uint16_t code, std::string_view why) = 0;
+
+    /// Something arrived from the peer.
+    void heard() noexcept;
+    void set_phase(Phase phase);
+    /// Queues bytes of the transport itself (a pong, a close frame), without the bound that holds for messages.
+    void push_raw(std::string_view bytes);
+
+    /// Takes a token for a client message. False: it is over the limit, and `retry_after` says for how long; a client
+    /// that keeps on is ended here.
+    bool within_rate(std::chrono::milliseconds& retry_after);
+
+    [[nodiscard]] Gateway& gateway() noexcept { return gateway_; }
+
+private:
+    friend class Gateway;
+
+    struct Subscription {
+        Feed* feed;
+        std::uint32_t slot;  // index in the feed's subscribers; kWaiting until it is settled
+    };
+    static constexpr std::uint32_t kWaiting = 0xffffffff;
+    static constexpr std::uint16_t kMaxStrikes = 100;  // refused messages in a row, or burst, until the client is ended
+
+    void on_deadline();
+    void arm_heartbeat();
+
+    Gateway& gateway_;
+    const EndpointSettings* endpoint_;
+    Wire* wire_;
+    std::shared_ptr<const Identity> identity_;
+    std::uint64_t client_id_ = 0;
+    SendQueue queue_;
+    std::vector<Subscription> subscriptions_;
+    Instant last_heard_{};
+    TokenBucket bucket_;
+    std::uint32_t requests_ = 0;  // in flight to weftd
+    std::uint16_t strikes_ = 0;
+    std::uint16_t close_code_ = 0;
+    std::uint32_t last_strike_ms_ = 0;  // wrapping
+    Phase phase_ = Phase::open;
+    bool opened_ = false;
+    bool dirty_ = false;  // in the gateway's list of connections to flush
+    bool probing_ = false;
+    bool draining_ = false;
+};
+
+}  // namespace weft

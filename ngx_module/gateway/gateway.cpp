@@ -1,0 +1,131 @@
+#include "gateway/gateway.hpp"
+
+#include <algorithm>
+#include <cassert>
+
+namespace weft {
+
+Gateway::Gateway(v1::Hello hello, LinkTimings timings, const ChannelRules& rules, Counters& counters, Host& host,
+                 Instant now, WallTime wall)
+    : rules_(rules),
+      counters_(counters),
+      host_(host),
+      now_(now),
+      wall_(wall),
+      wheel_(now),
+      link_(
+          std::move(hello), timings, [&host] { return host.random(); }, *this) {}
+
+Gateway::~Gateway() = default;
+
+void Gateway::tick() {
+    wheel_.advance(now_, [](Timed& timed, Instant) { static_cast<Connection&>(timed).on_deadline(); });
+    link_.on_tick(now_);
+}
+
+void Gateway::mark_dirty(Connection& connection) {
+    if (connection.dirty_) return;
+    connection.dirty_ = true;
+    dirty_.push_back(&connection);
+    if (!turn_scheduled_) {
+        turn_scheduled_ = true;
+        host_.schedule_turn_end();
+    }
+}
+
+void Gateway::end_turn() {
+    for (std::size_t i = 0; i < batches_used_; ++i) deliver(batches_[i]);
+    batches_used_ = 0;
+    // Flushing may end connections, and that may make others dirty; those wait for the next turn.
+    turn_scheduled_ = false;
+    std::vector<Connection*> dirty;
+    dirty.swap(dirty_);
+    for (Connection*& connection : dirty) {
+        connection->dirty_ = false;
+        host_.flush(*connection);
+    }
+    if (dirty_.empty()) {
+        dirty.clear();
+        dirty_.swap(dirty);  // keep the memory
+    }
+}
+
+void Gateway::open(Connection& connection, std::shared_ptr<const Identity> identity) {
+    connection.identity_ = std::move(identity);
+    do {
+        connection.client_id_ = host_.random();
+    } while (connection.client_id_ == 0);
+    connection.opened_ = true;
+    ++open_;
+    counters_.accepted.add();
+    counters_.active.add();
+    connection.last_heard_ = now_;
+    connection.arm_heartbeat();
+
+    const EndpointSettings& endpoint = connection.endpoint();
+    ServerFrame frame;
+    frame.body = event::Established{connection.client_id_, connection.user(),       wall_, endpoint.heartbeat, node_,
+                                    endpoint.max_message,  endpoint.rate.per_second};
+    send(connection, frame);
+}
+
+void Gateway::refuse(Connection& connection, Code code) {
+    counters_.refused.add();
+    connection.opened_ = true;
+    ++open_;
+    counters_.accepted.add();
+    counters_.active.add();
+    fail(connection, {}, event::Error{code, "the credentials were not accepted", {}});
+    connection.end(code);
+}
+
+void Gateway::remove(Connection& connection) {
+    detach(connection);
+    wheel_.disarm(connection);
+    if (connection.dirty_) {
+        connection.dirty_ = false;
+        std::erase(dirty_, &connection);
+    }
+    if (connection.opened_) {
+        connection.opened_ = false;
+        --open_;
+        counters_.active.subtract();
+    }
+}
+
+void Gateway::detach(Connection& connection) {
+    while (!connection.subscriptions_.empty()) {
+        Feed& feed = *connection.subscriptions_.back().feed;
+        leave(feed, connection);
+        drop_if_unused(feed);
+    }
+    if (connection.requests_ > 0) {
+        for (Request& request : requests_) {
+            if (request.connection == &connection) request.connection = nullptr;
+        }
+        connection.requests_ = 0;
+    }
+}
+
+void Gateway::send(Connection& connection, const ServerFrame& frame) {
+    if (connection.phase() != Connection::Phase::open) return;
+    scratch_.clear();
+    connection.wire_->append(frame, scratch_);
+    push(connection, SharedBytes(scratch_), 1);
+}
+
+void Gateway::push(Connection& connection, SharedBytes chunk, std::uint32_t frames) {
+    counters_.messages_out.add(frames);
+    connection.queue().push(std::move(chunk));
+    mark_dirty(connection);
+}
+
+void Gateway::fail(Connection& connection, std::string_view id, const event::Error& error) {
+    counters_.errors.add();
+    ServerFrame frame;
+    frame.id = id;
+    frame.body = error;
+    send(connection, frame);
+}
+
+}  // namespace weft

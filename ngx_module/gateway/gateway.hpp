@@ -1,0 +1,212 @@
+// A worker's half of Weft: its connections, which channels they are in, and its link to weftd.
+//
+// A state machine without sockets or clock. The host (nginx glue, or a test) carries bytes between the connections, the
+// link and the network, and says what time it is. Work is collected during a turn of the host's event loop and leaves
+// at its end: one batch to weftd, one write to each connection.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "gateway/channel_rules.hpp"
+#include "gateway/connection.hpp"
+#include "gateway/counters.hpp"
+#include "weft/link_session.hpp"
+
+namespace weft {
+
+/// What a worker knows of one channel that somebody here subscribed to.
+struct Feed {
+    struct Subscriber {
+        Connection* connection;
+        bool echo;
+    };
+    struct Waiting {  // a subscribe command that weftd's answer will answer
+        Connection* connection;
+        std::string id;
+        bool echo;
+        bool resume;
+        std::string position;
+    };
+
+    std::string name;
+    std::string position;  // of what was last delivered, as weftd wrote it
+    std::vector<Subscriber> subscribers;
+    std::vector<Waiting> waiting;
+    std::uint32_t wires[Wire::kMax] = {};  // subscribers by wire
+    std::uint32_t without_echo = 0;        // subscribers that don't want their own publications
+    std::uint32_t batch = kNoBatch;        // index of what this turn collected for it
+    bool settled = false;                  // weftd has answered; publications count from `position` on
+    bool announced = false;                // Subscribe was sent in this session
+
+    static constexpr std::uint32_t kNoBatch = 0xffffffff;
+};
+
+/// Who hears what became of a publish that didn't come from a Connection (HTTP).
+class PublishObserver {
+public:
+    virtual ~PublishObserver() = default;
+    virtual void on_published(std::string_view message_id, std::string_view position) = 0;
+    virtual void on_failed(const event::Error& error) = 0;
+};
+
+class Gateway final : private LinkDialer::Events {
+public:
+    static constexpr std::size_t kMaxRequests = 65'536;             // unanswered by weftd
+    static constexpr std::size_t kMaxLinkBytes = 16 * 1024 * 1024;  // queued for weftd
+    static constexpr std::size_t kMaxChunk = 64 * 1024;             // of one channel's publications in one turn
+    static constexpr std::chrono::milliseconds kRetryAfter{1'000};  // told with 4017
+
+    enum class Level { info, warning, error };
+
+    class Host {
+    public:
+        virtual ~Host() = default;
+        /// Something is to be sent: call end_turn() at the end of this turn of the event loop.
+        virtual void schedule_turn_end() = 0;
+        /// Write what is queued for `connection`, as far as its socket takes it (then on_blocked()), and act on its
+        /// phase. May remove and destroy it.
+        virtual void flush(Connection& connection) = 0;
+        virtual std::uint64_t random() = 0;
+        virtual void log(Level level, std::string_view line) = 0;
+    };
+
+    /// `rules`, `counters` and `host` must outlive the gateway.
+    Gateway(v1::Hello hello, LinkTimings timings, const ChannelRules& rules, Counters& counters, Host& host,
+            Instant now, WallTime wall);
+    ~Gateway() override;
+
+    /// Says what time it is; the host does so before anything else in each callback.
+    void set_time(Instant now, WallTime wall) noexcept {
+        now_ = now;
+        wall_ = wall;
+    }
+    [[nodiscard]] Instant now() const noexcept { return now_; }
+
+    /// Lets deadlines happen. Call it every 100 ms or so.
+    void tick();
+
+    /// Delivers what was collected in this turn. Call Link sending before or after it as suits the host.
+    void end_turn();
+
+    /// The link's state machine, which the host carries bytes for.
+    [[nodiscard]] LinkDialer& link() noexcept { return link_; }
+
+    // --- connections ---
+
+    /// Admits a connection and greets it.
+    void open(Connection& connection, std::shared_ptr<const Identity> identity);
+    /// Greets a connection only to refuse it: error frame, then close with the code.
+    void refuse(Connection& connection, Code code);
+    /// Forgets a connection; it may be destroyed afterwards.
+    void remove(Connection& connection);
+    [[nodiscard]] std::size_t connections() const noexcept { return open_; }
+
+    /// A client's command. The connection must be open.
+    void execute(Connection& connection, const Command& command);
+    /// A message that was no command, or not to be executed.
+    void fail(Connection& connection, std::string_view id, const event::Error& error);
+
+    // --- back ends ---
+
+    /// Publishes for a back end. The observer hears once, now or later, unless cancel() comes first.
+    void publish(std::string_view channel, Json data, std::string_view message_id, PublishObserver& observer);
+    void cancel(PublishObserver& observer) noexcept;
+
+    // --- for connections ---
+
+    [[nodiscard]] Counters& counters() noexcept { return counters_; }
+    [[nodiscard]] TimerWheel& wheel() noexcept { return wheel_; }
+    [[nodiscard]] std::uint64_t random() { return host_.random(); }
+    void mark_dirty(Connection& connection);
+    /// Ends what the connection takes part in: subscriptions, answers that it waits for.
+    void detach(Connection& connection);
+    /// Sends a frame to one connection.
+    void send(Connection& connection, const ServerFrame& frame);
+
+private:
+    struct Request {  // sent to weftd, not yet answered
+        Connection* connection = nullptr;
+        PublishObserver* observer = nullptr;
+        std::string id;
+        bool rpc = false;
+        bool open = false;
+    };
+    struct TurnBatch {  // what one feed collected in this turn, encoded for each wire in use
+        Feed* feed = nullptr;
+        std::string bytes[Wire::kMax];
+        std::uint32_t frames = 0;
+    };
+    struct NameHash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view name) const noexcept { return std::hash<std::string_view>()(name); }
+    };
+
+    // Commands, in gateway_commands.cpp.
+    void execute(Connection& connection, std::string_view id, const command::Subscribe& subscribe);
+    void execute(Connection& connection, std::string_view id, const command::Unsubscribe& unsubscribe);
+    void execute(Connection& connection, std::string_view id, const command::Publish& publish);
+    void execute(Connection& connection, std::string_view id, const command::Signal& signal);
+    void execute(Connection& connection, std::string_view id, const command::Rpc& rpc);
+    void execute(Connection& connection, std::string_view id, const command::Ping& ping);
+    bool allowed(Connection& connection, std::string_view id, Action action, std::string_view channel,
+                 const ChannelRule*& rule);
+    /// A new request's number, or 0 when the link is down or full.
+    std::uint64_t new_request(Request request);
+    void fail_unavailable(Connection& connection, std::string_view id);
+    Request take_request(std::uint64_t number);
+    void fail_requests();
+
+    // Feeds, in gateway_feeds.cpp.
+    Feed* find_feed(std::string_view channel) noexcept;
+    Feed& make_feed(std::string_view channel);
+    void announce(Feed& feed);
+    void join(Feed& feed, Connection& connection, bool echo);
+    void leave(Feed& feed, Connection& connection);
+    void answer_subscribe(Feed& feed, Connection& connection, std::string_view id, bool resume,
+                          std::string_view position);
+    void drop_if_unused(Feed& feed);
+    void settle(Feed& feed, const v1::Subscribed& subscribed);
+    void refuse_feed(Feed& feed, const event::Error& error);
+    void collect(Feed& feed, const ServerFrame& frame);
+    void deliver(TurnBatch& batch);
+    void deliver_collected(Feed& feed);
+    void broadcast(Feed& feed, const ServerFrame& frame, std::uint64_t publisher);
+    void push(Connection& connection, SharedBytes chunk, std::uint32_t frames);
+
+    // Link, in gateway_link.cpp.
+    void on_link_up(const v1::Welcome& welcome, Instant now) override;
+    void on_link_down(std::string_view why, Instant now) override;
+    void on_link_frame(v1::Frame& frame, Instant now) override;
+    void on_link_refused(const v1::Refused& refused, Instant now) override;
+    std::uint64_t send_link(const v1::Frame& frame);
+
+    const ChannelRules& rules_;
+    Counters& counters_;
+    Host& host_;
+    Instant now_;
+    WallTime wall_;
+    TimerWheel wheel_;
+    LinkDialer link_;
+    std::string node_;
+    std::size_t open_ = 0;
+
+    std::unordered_map<std::string, std::unique_ptr<Feed>, NameHash, std::equal_to<>> feeds_;
+    std::deque<Request> requests_;  // number = first_request_ + index
+    std::uint64_t first_request_ = 1;
+
+    Wire* wires_[Wire::kMax] = {};
+    std::vector<TurnBatch> batches_;  // the first `batches_used_` belong to this turn; the rest keep buffers
+    std::size_t batches_used_ = 0;
+    std::vector<Connection*> dirty_;
+    std::string scratch_;
+    v1::Frame outgoing_;  // reused, so that its strings keep their memory
+    bool turn_scheduled_ = false;
+};
+
+}  // namespace weft

@@ -1,0 +1,239 @@
+// What clients and back ends may ask of a worker.
+#include <algorithm>
+
+#include "gateway/gateway.hpp"
+#include "weft/position.hpp"
+
+namespace weft {
+
+namespace {
+
+void set_publisher(v1::Publisher& publisher, const Connection& connection) {
+    publisher.set_user(std::string(connection.user()));
+    publisher.set_client_id(connection.client_id());
+}
+
+}  // namespace
+
+void Gateway::execute(Connection& connection, const Command& command) {
+    std::visit([&](const auto& body) { execute(connection, command.id, body); }, command.body);
+}
+
+bool Gateway::allowed(Connection& connection, std::string_view id, Action action, std::string_view channel,
+                      const ChannelRule*& rule) {
+    rule = rules_.find(channel);
+    if (rule == nullptr) {
+        fail(connection, id, {Code::channel_not_found, "no weft_channel rule matches this channel", {}});
+        return false;
+    }
+    if (!connection.identity_->grants.allows(action, channel)) {
+        std::string message = "the ticket doesn't grant \"";
+        message.append(name_of(action)).append("\" on this channel");
+        fail(connection, id, {Code::permission_denied, message, {}});
+        return false;
+    }
+    return true;
+}
+
+void Gateway::fail_unavailable(Connection& connection, std::string_view id) {
+    fail(connection, id, {Code::unavailable, "the broker can't be reached at the moment, try again", kRetryAfter});
+}
+
+std::uint64_t Gateway::new_request(Request request) {
+    if (!link_.up() || requests_.size() >= kMaxRequests || link_.queued_bytes() >= kMaxLinkBytes) return 0;
+    if (request.connection != nullptr) ++request.connection->requests_;
+    request.open = true;
+    requests_.push_back(std::move(request));
+    counters_.pending.add();
+    return first_request_ + requests_.size() - 1;
+}
+
+Gateway::Request Gateway::take_request(std::uint64_t number) {
+    if (number < first_request_ || number - first_request_ >= requests_.size()) return {};
+    Request request = std::move(requests_[number - first_request_]);
+    if (!request.open) return {};
+    requests_[number - first_request_] = Request();
+    counters_.pending.subtract();
+    while (!requests_.empty() && !requests_.front().open) {
+        requests_.pop_front();
+        ++first_request_;
+    }
+    if (request.connection != nullptr) --request.connection->requests_;
+    return request;
+}
+
+void Gateway::fail_requests() {
+    std::deque<Request> requests;
+    requests.swap(requests_);
+    first_request_ += requests.size();
+    for (Request& request : requests) {
+        if (!request.open) continue;
+        counters_.pending.subtract();
+        if (request.connection != nullptr) {
+            --request.connection->requests_;
+            fail_unavailable(*request.connection, request.id);
+        }
+        if (request.observer != nullptr) {
+            request.observer->on_failed({Code::unavailable, "the broker was lost before it answered", kRetryAfter});
+        }
+    }
+}
+
+void Gateway::execute(Connection& connection, std::string_view id, const command::Subscribe& subscribe) {
+    const ChannelRule* rule = nullptr;
+    if (!allowed(connection, id, Action::subscribe, subscribe.channel, rule)) return;
+    if (subscribe.position) {
+        if (const auto position = Position::parse(*subscribe.position); !position) {
+            fail(connection, id,
+                 {Code::invalid_message, "\"position\" is none that a server gave: " + position.error(), {}});
+            return;
+        }
+    }
+    if (!link_.up()) {
+        fail_unavailable(connection, id);
+        return;
+    }
+    Feed* feed = find_feed(subscribe.channel);
+    const bool already =
+        feed != nullptr && std::any_of(connection.subscriptions_.begin(), connection.subscriptions_.end(),
+                                       [feed](const auto& entry) { return entry.feed == feed; });
+    if (!already && connection.subscriptions_.size() >= Connection::kMaxSubscriptions) {
+        fail(connection, id, {Code::too_many_subscriptions, "this connection is in as many channels as it may be", {}});
+        return;
+    }
+    if (feed == nullptr) feed = &make_feed(subscribe.channel);
+    if (!already) connection.subscriptions_.push_back({feed, Connection::kWaiting});
+    const bool resume = subscribe.position.has_value();
+    const std::string_view position = subscribe.position.value_or(std::string_view());
+    if (feed->settled) {
+        // What was collected before counts as delivered to those who were there, and is behind this one's position.
+        deliver_collected(*feed);
+        join(*feed, connection, subscribe.echo);
+        answer_subscribe(*feed, connection, id, resume, position);
+        return;
+    }
+    feed->waiting.push_back({&connection, std::string(id), subscribe.echo, resume, std::string(position)});
+    announce(*feed);
+}
+
+void Gateway::execute(Connection& connection, std::string_view id, const command::Unsubscribe& unsubscribe) {
+    Feed* feed = find_feed(unsubscribe.channel);
+    const auto subscription = feed == nullptr
+                                  ? connection.subscriptions_.end()
+                                  : std::find_if(connection.subscriptions_.begin(), connection.subscriptions_.end(),
+                                                 [feed](const auto& entry) { return entry.feed == feed; });
+    if (subscription == connection.subscriptions_.end()) {
+        fail(connection, id, {Code::not_subscribed, "this connection isn't in that channel", {}});
+        return;
+    }
+    for (const Feed::Waiting& waiting : feed->waiting) {
+        if (waiting.connection == &connection) {
+            fail(connection, waiting.id, {Code::not_subscribed, "unsubscribed before it was answered", {}});
+        }
+    }
+    const std::string name = feed->name;
+    leave(*feed, connection);
+    drop_if_unused(*feed);
+    ServerFrame frame;
+    frame.id = id;
+    frame.body = event::Unsubscribed{name, std::nullopt};
+    send(connection, frame);
+}
+
+void Gateway::execute(Connection& connection, std::string_view id, const command::Publish& publish) {
+    const ChannelRule* rule = nullptr;
+    if (!allowed(connection, id, Action::publish, publish.channel, rule)) return;
+    if (!rule->publish) {
+        fail(connection, id, {Code::permission_denied, "clients may not publish to this channel", {}});
+        return;
+    }
+    const std::uint64_t number = new_request({&connection, nullptr, std::string(id), false, false});
+    if (number == 0) {
+        fail_unavailable(connection, id);
+        return;
+    }
+    counters_.publications_in.add();
+    v1::Publish& out = *outgoing_.mutable_publish();
+    out.set_request(number);
+    out.set_channel(publish.channel.data(), publish.channel.size());
+    out.set_data(publish.data.data(), publish.data.size());
+    out.set_message_id(publish.message_id.data(), publish.message_id.size());
+    set_publisher(*out.mutable_publisher(), connection);
+    send_link(outgoing_);
+}
+
+void Gateway::execute(Connection& connection, std::string_view id, const command::Signal& signal) {
+    const ChannelRule* rule = nullptr;
+    if (!allowed(connection, id, Action::signal, signal.channel, rule)) return;
+    std::uint64_t number = 0;
+    if (!id.empty()) number = new_request({&connection, nullptr, std::string(id), false, false});
+    if (!link_.up() || (!id.empty() && number == 0)) {
+        fail_unavailable(connection, id);
+        return;
+    }
+    v1::SendSignal& out = *outgoing_.mutable_send_signal();
+    out.set_request(number);
+    out.set_channel(signal.channel.data(), signal.channel.size());
+    out.set_name(signal.name.data(), signal.name.size());
+    out.set_data(signal.data.data(), signal.data.size());
+    set_publisher(*out.mutable_publisher(), connection);
+    send_link(outgoing_);
+}
+
+void Gateway::execute(Connection& connection, std::string_view id, const command::Rpc& rpc) {
+    if (!connection.identity_->grants.allows_rpc(rpc.method)) {
+        fail(connection, id, {Code::permission_denied, "the ticket doesn't grant this method", {}});
+        return;
+    }
+    const std::uint64_t number = new_request({&connection, nullptr, std::string(id), true, false});
+    if (number == 0) {
+        fail_unavailable(connection, id);
+        return;
+    }
+    v1::Rpc& out = *outgoing_.mutable_rpc();
+    out.set_request(number);
+    out.set_method(rpc.method.data(), rpc.method.size());
+    out.set_params(rpc.params.data(), rpc.params.size());
+    set_publisher(*out.mutable_caller(), connection);
+    send_link(outgoing_);
+}
+
+void Gateway::execute(Connection& connection, std::string_view id, const command::Ping&) {
+    ServerFrame frame;
+    frame.id = id;
+    frame.body = event::Pong{};
+    send(connection, frame);
+}
+
+void Gateway::publish(std::string_view channel, Json data, std::string_view message_id, PublishObserver& observer) {
+    if (rules_.find(channel) == nullptr) {
+        observer.on_failed({Code::channel_not_found, "no weft_channel rule matches this channel", {}});
+        return;
+    }
+    if (data.size() > kMaxData) {
+        observer.on_failed(
+            {Code::message_too_large, "the data is longer than 8 MiB, the most that a publication may have", {}});
+        return;
+    }
+    const std::uint64_t number = new_request({nullptr, &observer, {}, false, false});
+    if (number == 0) {
+        observer.on_failed({Code::unavailable, "the broker can't be reached at the moment, try again", kRetryAfter});
+        return;
+    }
+    counters_.publications_in.add();
+    v1::Publish& out = *outgoing_.mutable_publish();
+    out.set_request(number);
+    out.set_channel(channel.data(), channel.size());
+    out.set_data(data.data(), data.size());
+    out.set_message_id(message_id.data(), message_id.size());
+    out.clear_publisher();
+    send_link(outgoing_);
+}
+
+void Gateway::cancel(PublishObserver& observer) noexcept {
+    for (Request& request : requests_) {
+        if (request.observer == &observer) request.observer = nullptr;
+    }
+}
+
+}  // namespace weft

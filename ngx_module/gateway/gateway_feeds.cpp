@@ -1,0 +1,222 @@
+// Channels of a worker: who is in them, and how a publication gets to all of them.
+#include <algorithm>
+#include <cassert>
+
+#include "gateway/gateway.hpp"
+#include "weft/position.hpp"
+
+namespace weft {
+
+Feed* Gateway::find_feed(std::string_view channel) noexcept {
+    const auto found = feeds_.find(channel);
+    return found == feeds_.end() ? nullptr : found->second.get();
+}
+
+Feed& Gateway::make_feed(std::string_view channel) {
+    auto feed = std::make_unique<Feed>();
+    feed->name = channel;
+    Feed& result = *feed;
+    feeds_.emplace(result.name, std::move(feed));
+    counters_.channels.set(feeds_.size());
+    return result;
+}
+
+void Gateway::announce(Feed& feed) {
+    if (feed.announced || !link_.up()) return;
+    v1::Subscribe& subscribe = *outgoing_.mutable_subscribe();
+    subscribe.set_channel(feed.name);
+    subscribe.set_position(feed.position);
+    feed.announced = send_link(outgoing_) != 0;
+}
+
+void Gateway::join(Feed& feed, Connection& connection, bool echo) {
+    const auto slot = static_cast<std::uint32_t>(feed.subscribers.size());
+    for (Connection::Subscription& subscription : connection.subscriptions_) {
+        if (subscription.feed != &feed) continue;
+        if (subscription.slot != Connection::kWaiting) {  // again: only the wish for echo may have changed
+            Feed::Subscriber& subscriber = feed.subscribers[subscription.slot];
+            feed.without_echo = feed.without_echo + (echo ? 0 : 1) - (subscriber.echo ? 0 : 1);
+            subscriber.echo = echo;
+            return;
+        }
+        subscription.slot = slot;
+        feed.subscribers.push_back({&connection, echo});
+        feed.without_echo += echo ? 0 : 1;
+        ++feed.wires[connection.wire_->index()];
+        wires_[connection.wire_->index()] = connection.wire_;
+        counters_.subscriptions.add();
+        return;
+    }
+    assert(false && "a connection joins what it subscribed to");
+}
+
+void Gateway::leave(Feed& feed, Connection& connection) {
+    const auto subscription = std::find_if(connection.subscriptions_.begin(), connection.subscriptions_.end(),
+                                           [&feed](const auto& entry) { return entry.feed == &feed; });
+    if (subscription == connection.subscriptions_.end()) return;
+    std::erase_if(feed.waiting, [&connection](const auto& waiting) { return waiting.connection == &connection; });
+    if (subscription->slot != Connection::kWaiting) {
+        // What this turn has collected already is the leaving one's as well as the others'.
+        deliver_collected(feed);
+        const std::uint32_t slot = subscription->slot;
+        feed.without_echo -= feed.subscribers[slot].echo ? 0 : 1;
+        --feed.wires[connection.wire_->index()];
+        counters_.subscriptions.subtract();
+        if (slot + 1 != feed.subscribers.size()) {
+            feed.subscribers[slot] = feed.subscribers.back();
+            for (Connection::Subscription& moved : feed.subscribers[slot].connection->subscriptions_) {
+                if (moved.feed == &feed) moved.slot = slot;
+            }
+        }
+        feed.subscribers.pop_back();
+        if (feed.subscribers.capacity() > 64 && feed.subscribers.size() < feed.subscribers.capacity() / 4) {
+            feed.subscribers.shrink_to_fit();
+        }
+    }
+    *subscription = connection.subscriptions_.back();
+    connection.subscriptions_.pop_back();
+    if (connection.subscriptions_.empty()) std::vector<Connection::Subscription>().swap(connection.subscriptions_);
+}
+
+void Gateway::drop_if_unused(Feed& feed) {
+    if (!feed.subscribers.empty() || !feed.waiting.empty()) return;
+    // An answer that is still under way must find its feed: were a new feed to take it for its own, it would believe
+    // itself settled too early and miss what is published in between.
+    if (feed.announced && !feed.settled) return;
+    if (feed.announced && link_.up()) {
+        outgoing_.mutable_unsubscribe()->set_channel(feed.name);
+        send_link(outgoing_);
+    }
+    if (feed.batch != Feed::kNoBatch) batches_[feed.batch].feed = nullptr;
+    feeds_.erase(feeds_.find(std::string_view(feed.name)));
+    counters_.channels.set(feeds_.size());
+}
+
+void Gateway::answer_subscribe(Feed& feed, Connection& connection, std::string_view id, bool resume,
+                               std::string_view position) {
+    event::Subscribed subscribed{feed.name, feed.position, false, resume, 0};
+    if (resume) {
+        const auto theirs = Position::parse(position);
+        const auto ours = Position::parse(feed.position);
+        subscribed.recovered = theirs && ours && theirs->covers(*ours);
+    }
+    ServerFrame frame;
+    frame.id = id;
+    frame.body = subscribed;
+    send(connection, frame);
+}
+
+void Gateway::settle(Feed& feed, const v1::Subscribed& subscribed) {
+    if (feed.settled) return;  // an answer to a repeated announcement says nothing new
+    deliver_collected(feed);
+    feed.settled = true;
+    feed.position = subscribed.position();
+    if (subscribed.gap() && !feed.subscribers.empty()) {
+        ServerFrame frame;
+        frame.body = event::Gap{feed.name};
+        broadcast(feed, frame, 0);
+    }
+    std::vector<Feed::Waiting> waiting;
+    waiting.swap(feed.waiting);
+    for (const Feed::Waiting& one : waiting) {
+        join(feed, *one.connection, one.echo);
+        answer_subscribe(feed, *one.connection, one.id, one.resume, one.position);
+    }
+    drop_if_unused(feed);
+}
+
+void Gateway::refuse_feed(Feed& feed, const event::Error& error) {
+    std::vector<Feed::Waiting> waiting;
+    waiting.swap(feed.waiting);
+    for (const Feed::Waiting& one : waiting) {
+        const auto subscription =
+            std::find_if(one.connection->subscriptions_.begin(), one.connection->subscriptions_.end(),
+                         [&feed](const auto& entry) { return entry.feed == &feed; });
+        if (subscription != one.connection->subscriptions_.end() && subscription->slot == Connection::kWaiting) {
+            leave(feed, *one.connection);
+        }
+        fail(*one.connection, one.id, error);
+    }
+    while (!feed.subscribers.empty()) {
+        Connection& connection = *feed.subscribers.back().connection;
+        leave(feed, connection);
+        ServerFrame frame;
+        frame.body = event::Unsubscribed{feed.name, error.code};
+        send(connection, frame);
+    }
+    feed.announced = false;
+    drop_if_unused(feed);
+}
+
+// Once a publication and wire, then once a subscriber and turn: see bench/, "fanout".
+void Gateway::collect(Feed& feed, const ServerFrame& frame) {
+    if (feed.batch == Feed::kNoBatch) {
+        if (batches_used_ == batches_.size()) batches_.emplace_back();
+        feed.batch = static_cast<std::uint32_t>(batches_used_++);
+        TurnBatch& batch = batches_[feed.batch];
+        batch.feed = &feed;
+        batch.frames = 0;
+        for (std::string& bytes : batch.bytes) bytes.clear();
+        if (!turn_scheduled_) {
+            turn_scheduled_ = true;
+            host_.schedule_turn_end();
+        }
+    }
+    TurnBatch& batch = batches_[feed.batch];
+    ++batch.frames;
+    bool full = false;
+    for (std::size_t i = 0; i < Wire::kMax; ++i) {
+        if (feed.wires[i] == 0) continue;
+        wires_[i]->append(frame, batch.bytes[i]);
+        full = full || batch.bytes[i].size() >= kMaxChunk;
+    }
+    if (full) deliver_collected(feed);
+}
+
+void Gateway::deliver_collected(Feed& feed) {
+    if (feed.batch != Feed::kNoBatch) deliver(batches_[feed.batch]);
+}
+
+void Gateway::deliver(TurnBatch& batch) {
+    if (batch.feed == nullptr) return;
+    Feed& feed = *batch.feed;
+    batch.feed = nullptr;
+    feed.batch = Feed::kNoBatch;
+    if (batch.frames == 0) return;
+    SharedBytes chunks[Wire::kMax];
+    for (std::size_t i = 0; i < Wire::kMax; ++i) {
+        if (!batch.bytes[i].empty()) chunks[i] = SharedBytes(batch.bytes[i]);
+        if (batch.bytes[i].capacity() > 4 * kMaxChunk) std::string().swap(batch.bytes[i]);
+    }
+    for (const Feed::Subscriber& subscriber : feed.subscribers) {
+        Connection& connection = *subscriber.connection;
+        push(connection, chunks[connection.wire_->index()], batch.frames);
+    }
+}
+
+void Gateway::broadcast(Feed& feed, const ServerFrame& frame, std::uint64_t publisher) {
+    if (feed.without_echo > 0 && publisher != 0) {
+        const auto self = std::find_if(feed.subscribers.begin(), feed.subscribers.end(), [publisher](const auto& one) {
+            return !one.echo && one.connection->client_id() == publisher;
+        });
+        if (self != feed.subscribers.end()) {
+            // One subscriber less than usual: this frame goes by itself, behind what was collected before it.
+            deliver_collected(feed);
+            for (std::size_t i = 0; i < Wire::kMax; ++i) {
+                if (feed.wires[i] == 0) continue;
+                scratch_.clear();
+                wires_[i]->append(frame, scratch_);
+                const SharedBytes chunk(scratch_);
+                for (const Feed::Subscriber& one : feed.subscribers) {
+                    if (one.connection != self->connection && one.connection->wire_->index() == i) {
+                        push(*one.connection, chunk, 1);
+                    }
+                }
+            }
+            return;
+        }
+    }
+    collect(feed, frame);
+}
+
+}  // namespace weft

@@ -1,0 +1,142 @@
+// What a worker and weftd say to each other.
+#include "gateway/gateway.hpp"
+
+namespace weft {
+
+namespace {
+
+Publisher publisher_of(const v1::Publisher& publisher) {
+    return {publisher.user(), publisher.client_id()};
+}
+
+}  // namespace
+
+std::uint64_t Gateway::send_link(const v1::Frame& frame) {
+    const std::uint64_t number = link_.send(frame);
+    if (number != 0 && !turn_scheduled_) {
+        turn_scheduled_ = true;
+        host_.schedule_turn_end();
+    }
+    return number;
+}
+
+void Gateway::on_link_up(const v1::Welcome& welcome, Instant) {
+    counters_.link_up.set(1);
+    node_ = welcome.node();
+    host_.log(Level::info, "link to weftd is up: node \"" + node_ + "\", " + welcome.software());
+    // Without users a feed has no business here any more; with them it is announced anew, with its position.
+    for (auto entry = feeds_.begin(); entry != feeds_.end();) {
+        Feed& feed = *(entry++)->second;
+        drop_if_unused(feed);
+    }
+    for (auto& [name, feed] : feeds_) announce(*feed);
+}
+
+void Gateway::on_link_down(std::string_view why, Instant) {
+    counters_.link_up.set(0);
+    node_.clear();
+    host_.log(Level::warning, "link to weftd is down: " + std::string(why));
+    for (auto entry = feeds_.begin(); entry != feeds_.end();) {
+        Feed& feed = *(entry++)->second;
+        feed.settled = false;
+        feed.announced = false;
+        std::vector<Feed::Waiting> waiting;
+        waiting.swap(feed.waiting);
+        for (const Feed::Waiting& one : waiting) {
+            for (const Connection::Subscription& subscription : one.connection->subscriptions_) {
+                if (subscription.feed == &feed && subscription.slot == Connection::kWaiting) {
+                    leave(feed, *one.connection);
+                    break;
+                }
+            }
+            fail_unavailable(*one.connection, one.id);
+        }
+        drop_if_unused(feed);
+    }
+    fail_requests();
+}
+
+void Gateway::on_link_refused(const v1::Refused& refused, Instant) {
+    host_.log(Level::error, "weftd refused the link: " + refused.message() + " (this module speaks link version " +
+                                std::to_string(kLinkVersion) + ", weftd " + std::to_string(refused.version()) + ")");
+}
+
+void Gateway::on_link_frame(v1::Frame& frame, Instant) {
+    switch (frame.body_case()) {
+        case v1::Frame::kPublication: {
+            const v1::Publication& publication = frame.publication();
+            counters_.publications_out.add();
+            Feed* feed = find_feed(publication.channel());
+            if (feed == nullptr || !feed->settled) return;
+            ServerFrame out;
+            out.body = event::Event{feed->name,
+                                    publication.data(),
+                                    publication.position(),
+                                    publication.message_id(),
+                                    WallTime(std::chrono::milliseconds(publication.timestamp_ms())),
+                                    publisher_of(publication.publisher())};
+            broadcast(*feed, out, publication.publisher().client_id());
+            feed->position = publication.position();
+            return;
+        }
+        case v1::Frame::kSignal: {
+            const v1::Signal& signal = frame.signal();
+            Feed* feed = find_feed(signal.channel());
+            if (feed == nullptr || !feed->settled) return;
+            ServerFrame out;
+            out.body = event::Signal{feed->name, signal.name(), signal.data(), publisher_of(signal.publisher())};
+            broadcast(*feed, out, signal.publisher().client_id());
+            return;
+        }
+        case v1::Frame::kSubscribed: {
+            if (Feed* feed = find_feed(frame.subscribed().channel())) settle(*feed, frame.subscribed());
+            return;
+        }
+        case v1::Frame::kPublished: {
+            const v1::Published& published = frame.published();
+            const Request request = take_request(published.request());
+            if (request.observer != nullptr)
+                request.observer->on_published(published.message_id(), published.position());
+            if (request.connection == nullptr || request.id.empty()) return;
+            ServerFrame out;
+            out.id = request.id;
+            out.body = event::Published{published.message_id(), published.position()};
+            send(*request.connection, out);
+            return;
+        }
+        case v1::Frame::kRpcResult: {
+            const Request request = take_request(frame.rpc_result().request());
+            if (request.connection == nullptr) return;
+            ServerFrame out;
+            out.id = request.id;
+            out.body = event::RpcResponse{frame.rpc_result().result()};
+            send(*request.connection, out);
+            return;
+        }
+        case v1::Frame::kFailed: {
+            const v1::Failed& failed = frame.failed();
+            const event::Error error{static_cast<Code>(failed.code()), failed.message(),
+                                     std::chrono::milliseconds(failed.retry_after_ms())};
+            if (!failed.channel().empty()) {
+                if (Feed* feed = find_feed(failed.channel())) refuse_feed(*feed, error);
+                return;
+            }
+            const Request request = take_request(failed.request());
+            if (request.observer != nullptr) request.observer->on_failed(error);
+            if (request.connection != nullptr) fail(*request.connection, request.id, error);
+            return;
+        }
+        case v1::Frame::kGap: {
+            Feed* feed = find_feed(frame.gap().channel());
+            if (feed == nullptr || !feed->settled) return;
+            feed->position = frame.gap().position();
+            ServerFrame out;
+            out.body = event::Gap{feed->name};
+            broadcast(*feed, out, 0);
+            return;
+        }
+        default: return;  // a frame of a later version, or none
+    }
+}
+
+}  // namespace weft

@@ -1,0 +1,51 @@
+// Immutable bytes shared by the send queues of many connections of one worker.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <string_view>
+#include <utility>
+
+namespace weft {
+
+/// A counted reference to a block of bytes; one pointer wide. A worker has one thread, so the count is not atomic.
+class SharedBytes {
+public:
+    SharedBytes() = default;
+    /// Copies `bytes` once; every copy of the SharedBytes after that shares them.
+    explicit SharedBytes(std::string_view bytes) {
+        void* memory = std::malloc(sizeof(Block) + bytes.size());
+        if (memory == nullptr) throw std::bad_alloc();
+        block_ = new (memory) Block{1, bytes.size()};
+        std::memcpy(block_->bytes(), bytes.data(), bytes.size());
+    }
+    SharedBytes(const SharedBytes& other) noexcept : block_(other.block_) {
+        if (block_ != nullptr) ++block_->references;
+    }
+    SharedBytes(SharedBytes&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
+    SharedBytes& operator=(SharedBytes other) noexcept {
+        std::swap(block_, other.block_);
+        return *this;
+    }
+    ~SharedBytes() {
+        if (block_ != nullptr && --block_->references == 0) std::free(block_);
+    }
+
+    [[nodiscard]] std::string_view view() const noexcept {
+        return block_ == nullptr ? std::string_view() : std::string_view(block_->bytes(), block_->size);
+    }
+    [[nodiscard]] std::size_t size() const noexcept { return block_ == nullptr ? 0 : block_->size; }
+    explicit operator bool() const noexcept { return block_ != nullptr; }
+
+private:
+    struct Block {
+        std::size_t references;
+        std::size_t size;
+        char* bytes() noexcept { return reinterpret_cast<char*>(this + 1); }
+    };
+    Block* block_ = nullptr;
+};
+
+}  // namespace weft

@@ -1,0 +1,55 @@
+// What nginx.conf says, as values.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "auth/origin.hpp"
+#include "auth/ticket.hpp"
+#include "gateway/channel_rules.hpp"
+#include "gateway/connection.hpp"
+#include "ngx/ngx.hpp"
+
+namespace weft {
+
+/// http { … } as a whole.
+struct MainSettings {
+    std::string sidecar;        // empty until merged: kDefaultSidecar
+    std::size_t zone_size = 0;  // bytes; 0 until merged
+    ngx_shm_zone_t* zone = nullptr;
+    ChannelRules rules;
+    std::optional<ngx_msec_t> drain;
+    bool used = false;  // some location does something with Weft
+
+    static constexpr const char* kDefaultSidecar = "ipc:///run/weft/weftd.sock";
+    static constexpr std::size_t kDefaultZone = 1024 * 1024;
+    static constexpr ngx_msec_t kDefaultDrain = 10'000;
+};
+
+/// A location, with what it inherits.
+struct LocationSettings {
+    std::shared_ptr<const TicketVerifier> tickets;
+    std::shared_ptr<const OriginPolicy> origins;
+    std::optional<Rate> rate;
+    std::optional<ngx_msec_t> heartbeat;
+    std::optional<ngx_msec_t> heartbeat_timeout;
+    std::optional<std::size_t> message_size;
+    std::optional<std::size_t> send_queue;
+
+    EndpointSettings endpoint;  // of the above, merged
+    ngx_http_complex_value_t* publish_channel = nullptr;
+
+    std::string websocket_at;  // "file:line" of weft_websocket; empty: not here
+};
+
+/// Settings of the http block; null when there is none.
+MainSettings* main_settings(ngx_cycle_t* cycle) noexcept;
+LocationSettings& location_settings(ngx_http_request_t* request) noexcept;
+
+// Content handlers, each in a file of its own.
+ngx_int_t handle_upgrade(ngx_http_request_t* request) noexcept;
+ngx_int_t handle_publish(ngx_http_request_t* request) noexcept;
+ngx_int_t handle_status(ngx_http_request_t* request) noexcept;
+
+}  // namespace weft

@@ -1,0 +1,153 @@
+#include "ngx/socket.hpp"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+
+namespace weft {
+
+void Socket::adopt(Worker& worker, ngx_connection_t* connection, std::unique_ptr<Socket> owned,
+                   std::shared_ptr<const Identity> identity, std::optional<Code> refusal, std::string unread) noexcept {
+    Socket& socket = *owned.release();  // owned by nginx's connection from here on; see destroy()
+    socket.connection_ = connection;
+    connection->data = &socket;
+    connection->read->handler = handle_read;
+    connection->write->handler = handle_write;
+    connection->log->action = const_cast<char*>("serving a websocket");
+    connection->destroyed = 0;
+    connection->idle = 1;  // so that nginx tells us when this worker is to quit
+    ngx_reusable_connection(connection, 0);
+    if (connection->read->timer_set) ngx_del_timer(connection->read);
+    if (connection->write->timer_set) ngx_del_timer(connection->write);
+    if (ngx_tcp_nodelay(connection) != NGX_OK || ngx_handle_read_event(connection->read, 0) != NGX_OK) {
+        socket.on_broken();
+        return;
+    }
+    if (refusal) {
+        worker.gateway().refuse(socket, *refusal);
+    } else {
+        worker.gateway().open(socket, std::move(identity));
+    }
+    if (ngx_exiting) {
+        worker.on_quitting();
+        socket.drain(worker.drain_deadline());
+    }
+    if (!unread.empty()) {
+        const std::size_t size = unread.size();
+        unread.resize(size + websocket::kPadding);
+        socket.receive({unread.data(), size});
+    }
+    if (connection->read->ready) {
+        ngx_post_event(connection->read, &ngx_posted_events);
+    }
+}
+
+void Socket::handle_read(ngx_event_t* event) noexcept {
+    auto* connection = static_cast<ngx_connection_t*>(event->data);
+    auto& socket = *static_cast<Socket*>(connection->data);
+    socket.worker_.wake();
+    try {
+        if (connection->close) {  // nginx wants this worker to quit, or to quit now
+            connection->close = 0;
+            if (connection->error) {
+                socket.on_broken();
+            } else {
+                socket.worker_.on_quitting();
+                socket.drain(socket.worker_.drain_deadline());
+            }
+            return;
+        }
+        socket.on_readable();
+    } catch (const std::exception& error) {
+        ngx_log_error(NGX_LOG_ERR, connection->log, 0, "weft: %s", error.what());
+        socket.on_broken();
+    }
+}
+
+void Socket::on_readable() {
+    char* buffer = worker_.read_buffer();
+    for (int i = 0; i < kReadsATurn; ++i) {
+        if (phase() == Phase::aborted) return;
+        const ssize_t size = connection_->recv(connection_, reinterpret_cast<u_char*>(buffer), Worker::kReadBuffer);
+        if (size == NGX_AGAIN) {
+            if (ngx_handle_read_event(connection_->read, 0) != NGX_OK) on_broken();
+            return;
+        }
+        if (size <= 0) {  // closed by the peer, or broken
+            on_broken();
+            return;
+        }
+        receive({buffer, static_cast<std::size_t>(size)});
+        if (!connection_->read->ready) {
+            if (ngx_handle_read_event(connection_->read, 0) != NGX_OK) on_broken();
+            return;
+        }
+    }
+    if (!connection_->read->posted) {
+        ngx_post_event(connection_->read, &ngx_posted_next_events);
+    }
+}
+
+void Socket::handle_write(ngx_event_t* event) noexcept {
+    auto* connection = static_cast<ngx_connection_t*>(event->data);
+    auto& socket = *static_cast<Socket*>(connection->data);
+    socket.worker_.wake();
+    socket.flush();
+}
+
+/// Whether the queue is empty now.
+bool Socket::write_queue() {
+    while (!queue().empty()) {
+        if (!connection_->write->ready) break;
+        const std::string_view bytes = queue().next(worker_.write_buffer(), Worker::kWriteBuffer);
+        const ssize_t sent =
+            connection_->send(connection_, reinterpret_cast<u_char*>(const_cast<char*>(bytes.data())), bytes.size());
+        if (sent == NGX_AGAIN) break;
+        if (sent <= 0) {
+            on_broken();
+            return false;
+        }
+        gateway().counters().bytes_out.add(static_cast<std::uint64_t>(sent));
+        queue().consume(static_cast<std::size_t>(sent));
+    }
+    if (queue().empty()) return true;
+    on_blocked();
+    if (ngx_handle_write_event(connection_->write, 0) != NGX_OK) on_broken();
+    return false;
+}
+
+void Socket::flush() {
+    if (phase() == Phase::aborted) {
+        destroy();
+        return;
+    }
+    const bool written = write_queue();
+    if (phase() == Phase::aborted || (written && phase() == Phase::finished)) {
+        destroy();
+        return;
+    }
+    if (written && phase() == Phase::lingering && !shut_) {
+        // Closing with input unread would make TCP throw our goodbye away (RFC 9293 §3.10.7); so only our side closes.
+        shut_ = true;
+        if (connection_->ssl == nullptr) ::shutdown(connection_->fd, SHUT_WR);
+    }
+}
+
+void Socket::destroy() noexcept {
+    ngx_connection_t* connection = connection_;
+    Worker& worker = worker_;
+    gateway().remove(*this);
+    delete this;
+    connection->data = nullptr;
+    if (connection->read->posted) {
+        ngx_delete_posted_event(connection->read);
+    }
+    if (connection->write->posted) {
+        ngx_delete_posted_event(connection->write);
+    }
+    connection->idle = 0;
+    ngx_http_close_connection(connection);
+    worker.on_connection_gone();
+}
+
+}  // namespace weft

@@ -1,0 +1,38 @@
+// A WebSocket client's socket in nginx: the Connection that owns it after the HTTP request has gone.
+#pragma once
+
+#include "gateway/websocket_connection.hpp"
+#include "ngx/worker.hpp"
+
+namespace weft {
+
+/// Destroys itself when the connection is over.
+class Socket final : public WebSocketConnection {
+public:
+    /// Takes nginx's connection over from its HTTP request, once the 101 is out and the request freed. From here on
+    /// events of `connection` come here. `unread` is what the client sent behind its handshake.
+    static void adopt(Worker& worker, ngx_connection_t* connection, std::unique_ptr<Socket> socket,
+                      std::shared_ptr<const Identity> identity, std::optional<Code> refusal,
+                      std::string unread) noexcept;
+
+    Socket(Worker& worker, const EndpointSettings& endpoint)
+        : WebSocketConnection(worker.gateway(), endpoint, worker.json()), worker_(worker) {}
+
+    /// Writes what is queued, and acts on the phase. May destroy this.
+    void flush();
+
+private:
+    static constexpr int kReadsATurn = 4;  // of Worker::kReadBuffer each, so that one flooder leaves time for others
+
+    void on_readable();
+    bool write_queue();
+    void destroy() noexcept;
+    static void handle_read(ngx_event_t* event) noexcept;
+    static void handle_write(ngx_event_t* event) noexcept;
+
+    Worker& worker_;
+    ngx_connection_t* connection_ = nullptr;
+    bool shut_ = false;  // our side of TCP is closed
+};
+
+}  // namespace weft

@@ -1,0 +1,55 @@
+// weft_status: what all workers count, as JSON.
+#include <string>
+
+#include "ngx/worker.hpp"
+#include "ngx/zone.hpp"
+
+namespace weft {
+
+namespace {
+
+std::string status_json(Worker& worker) {
+    Counters sum;
+    const std::size_t workers = sum_counters(worker.settings().zone, sum);
+    const auto number = [](const Counter& counter) { return std::to_string(counter.value()); };
+    std::string json = "{\"version\":\"" WEFT_VERSION "\",\"workers\":" + std::to_string(workers);
+    json += ",\"link\":{\"up\":" + number(sum.link_up) + ",\"pending\":" + number(sum.pending) + ",\"state\":";
+    switch (worker.gateway().link().state()) {  // of the worker that answers
+        case LinkDialer::State::up: json += "\"up\""; break;
+        case LinkDialer::State::greeting: json += "\"greeting\""; break;
+        case LinkDialer::State::refused: json += "\"refused\""; break;
+        case LinkDialer::State::down: json += "\"down\""; break;
+    }
+    json += "},\"connections\":{\"active\":" + number(sum.active) + ",\"accepted\":" + number(sum.accepted) +
+            ",\"refused\":" + number(sum.refused) + ",\"slow\":" + number(sum.slow_closed) +
+            ",\"timed_out\":" + number(sum.timed_out) + "}";
+    json += ",\"channels\":" + number(sum.channels) + ",\"subscriptions\":" + number(sum.subscriptions);
+    json += ",\"messages\":{\"in\":" + number(sum.messages_in) + ",\"out\":" + number(sum.messages_out) +
+            ",\"errors\":" + number(sum.errors) + ",\"rate_limited\":" + number(sum.rate_limited) + "}";
+    json +=
+        ",\"publications\":{\"in\":" + number(sum.publications_in) + ",\"out\":" + number(sum.publications_out) + "}";
+    json += ",\"bytes\":{\"in\":" + number(sum.bytes_in) + ",\"out\":" + number(sum.bytes_out) + "}}\n";
+    return json;
+}
+
+}  // namespace
+
+ngx_int_t handle_status(ngx_http_request_t* request) noexcept {
+    if ((request->method & (NGX_HTTP_GET | NGX_HTTP_HEAD)) == 0) return NGX_HTTP_NOT_ALLOWED;
+    if (ngx_http_discard_request_body(request) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    Worker* worker = Worker::current();
+    if (worker == nullptr) return NGX_HTTP_SERVICE_UNAVAILABLE;
+    try {
+        ngx_http_complex_value_t body;
+        ngx_memzero(&body, sizeof(body));
+        body.value = copy_to_pool(request->pool, status_json(*worker));
+        if (body.value.data == nullptr) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        ngx_str_t type = ngx_string("application/json");
+        return ngx_http_send_response(request, NGX_HTTP_OK, &type, &body);
+    } catch (const std::exception& error) {
+        ngx_log_error(NGX_LOG_ERR, request->connection->log, 0, "weft: %s", error.what());
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+}
+
+}  // namespace weft

@@ -1,0 +1,269 @@
+// From an HTTP request to a connection of ours: origin, handshake, credentials, 101, and the request is given back.
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "ngx/socket.hpp"
+#include "websocket/handshake.hpp"
+
+namespace weft {
+
+namespace {
+
+constexpr std::string_view kSubprotocols[] = {"weft.v1.json"};
+
+/// The value of a header; several of a name are joined as RFC 9110 §5.3 allows. `storage` holds joined values.
+std::string_view header(ngx_http_request_t* request, std::string_view name, std::string& storage) {
+    std::string_view value;
+    const ngx_list_part_t* part = &request->headers_in.headers.part;
+    auto* headers = static_cast<ngx_table_elt_t*>(part->elts);
+    for (ngx_uint_t i = 0;; ++i) {
+        if (i >= part->nelts) {
+            if (part->next == nullptr) break;
+            part = part->next;
+            headers = static_cast<ngx_table_elt_t*>(part->elts);
+            i = 0;
+        }
+        if (headers[i].key.len != name.size() ||
+            ngx_strncasecmp(headers[i].key.data, reinterpret_cast<u_char*>(const_cast<char*>(name.data())),
+                            name.size()) != 0) {
+            continue;
+        }
+        if (value.empty()) {
+            value = view(headers[i].value);
+        } else {
+            std::string joined(value);
+            joined.append(", ").append(view(headers[i].value));
+            storage = std::move(joined);
+            value = storage;
+        }
+    }
+    return value;
+}
+
+/// The first ticket that the request offers, in the order of PROTOCOL, "Credentials"; empty for none.
+std::string find_ticket(ngx_http_request_t* request, std::string_view from_subprotocol) {
+    std::string storage;
+    const std::string_view authorization = header(request, "authorization", storage);
+    constexpr std::string_view kBearer = "bearer ";
+    if (authorization.size() > kBearer.size() &&
+        ngx_strncasecmp(reinterpret_cast<u_char*>(const_cast<char*>(authorization.data())),
+                        reinterpret_cast<u_char*>(const_cast<char*>(kBearer.data())), kBearer.size()) == 0) {
+        std::string_view token = authorization.substr(kBearer.size());
+        while (token.starts_with(' ')) token.remove_prefix(1);
+        return std::string(token);
+    }
+    if (!from_subprotocol.empty()) return std::string(from_subprotocol);
+    ngx_str_t value;
+    ngx_str_t name = ngx_string("ticket");
+    if (ngx_http_arg(request, name.data, name.len, &value) == NGX_OK) {
+        std::string decoded(value.len, '\0');
+        auto* to = reinterpret_cast<u_char*>(decoded.data());
+        u_char* from = value.data;
+        ngx_unescape_uri(&to, &from, value.len, NGX_UNESCAPE_URI);
+        decoded.resize(static_cast<std::size_t>(to - reinterpret_cast<u_char*>(decoded.data())));
+        return decoded;
+    }
+    return {};
+}
+
+/// Overwrites the value of each `ticket` argument in a part of the request's head, where nginx's logs read it from.
+void mask_ticket(const ngx_str_t& text) noexcept {
+    constexpr std::string_view kName = "ticket=";
+    const std::string_view seen = view(text);
+    for (std::size_t at = seen.find(kName); at != std::string_view::npos; at = seen.find(kName, at + kName.size())) {
+        if (at > 0 && seen[at - 1] != '?' && seen[at - 1] != '&') continue;
+        const std::size_t begin = at + kName.size();
+        const std::size_t end = std::min(seen.find_first_of("& #", begin), seen.size());
+        std::memset(text.data + begin, '*', end - begin);
+    }
+}
+
+/// An error page of a few words: what is wrong with the request is told in its body.
+ngx_int_t refuse(ngx_http_request_t* request, int status, std::string_view why) {
+    request->keepalive = 0;
+    request->headers_out.status = static_cast<ngx_uint_t>(status);
+    if (status == 426 || status == 405) {
+        auto* extra = static_cast<ngx_table_elt_t*>(ngx_list_push(&request->headers_out.headers));
+        if (extra == nullptr) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        ngx_memzero(extra, sizeof(*extra));
+        extra->hash = 1;
+        if (status == 426) {
+            ngx_str_set(&extra->key, "Sec-WebSocket-Version");
+            ngx_str_set(&extra->value, "13");
+        } else {
+            ngx_str_set(&extra->key, "Allow");
+            ngx_str_set(&extra->value, "GET");
+        }
+    }
+    ngx_http_complex_value_t body;
+    ngx_memzero(&body, sizeof(body));
+    body.value = copy_to_pool(request->pool, std::string(why) + "\n");
+    if (body.value.data == nullptr) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    ngx_str_t type = ngx_string("text/plain");
+    return ngx_http_send_response(request, static_cast<ngx_uint_t>(status), &type, &body);
+}
+
+bool add_header(ngx_http_request_t* request, std::string_view name, std::string_view value) {
+    auto* added = static_cast<ngx_table_elt_t*>(ngx_list_push(&request->headers_out.headers));
+    if (added == nullptr) return false;
+    ngx_memzero(added, sizeof(*added));
+    added->hash = 1;
+    added->key = copy_to_pool(request->pool, name);
+    added->value = copy_to_pool(request->pool, value);
+    return added->key.data != nullptr && added->value.data != nullptr;
+}
+
+/// What stands between the 101 and the moment in which the phase engine has let go of the request.
+struct Handover {
+    ngx_event_t event{};
+    ngx_http_request_t* request = nullptr;
+    std::unique_ptr<Socket> socket;
+    std::shared_ptr<const Identity> identity;
+    std::optional<Code> refusal;
+};
+
+/// Frees the memory that held the request's head: it stays with the connection otherwise.
+void free_header_buffers(ngx_connection_t* connection, ngx_http_connection_t* http) noexcept {
+    for (ngx_chain_t* list : {http->free, http->busy}) {
+        while (list != nullptr) {
+            ngx_chain_t* next = list->next;
+            ngx_pfree(connection->pool, list->buf->start);
+            ngx_free_chain(connection->pool, list);
+            list = next;
+        }
+    }
+    http->free = nullptr;
+    http->busy = nullptr;
+    http->nbusy = 0;
+    if (connection->buffer != nullptr && ngx_pfree(connection->pool, connection->buffer->start) == NGX_OK) {
+        connection->buffer->start = nullptr;
+        connection->buffer->pos = nullptr;
+        connection->buffer->last = nullptr;
+        connection->buffer->end = nullptr;
+    }
+}
+
+// Runs in a posted event, behind the handler. Freeing the request writes its line of the access log and gives back its
+// pool; nginx does the same when it turns a connection to keep-alive.
+void hand_over(ngx_event_t* event) noexcept {
+    // The record lives in the request's pool, which goes first.
+    auto& record = *static_cast<Handover*>(event->data);
+    ngx_http_request_t* request = record.request;
+    std::unique_ptr<Socket> socket = std::move(record.socket);
+    std::shared_ptr<const Identity> identity = std::move(record.identity);
+    const std::optional<Code> refusal = record.refusal;
+
+    ngx_connection_t* connection = request->connection;
+    ngx_http_connection_t* http = request->http_connection;
+    Worker* worker = Worker::current();
+    worker->wake();
+    if (request->out != nullptr || connection->error) {  // the 101 didn't leave: the client is gone or was never there
+        socket.reset();
+        ngx_http_free_request(request, 0);
+        ngx_http_close_connection(connection);
+        return;
+    }
+    std::string unread;
+    if (request->header_in->pos < request->header_in->last) {
+        unread.assign(request->header_in->pos, request->header_in->last);
+    }
+    ngx_http_free_request(request, 0);
+    free_header_buffers(connection, http);
+#if (NGX_HTTP_SSL)
+    if (connection->ssl != nullptr) ngx_ssl_free_buffer(connection);
+#endif
+    Socket::adopt(*worker, connection, std::move(socket), std::move(identity), refusal, std::move(unread));
+}
+
+ngx_int_t upgrade(ngx_http_request_t* request) {
+    Worker* worker = Worker::current();
+    if (worker == nullptr) return NGX_HTTP_SERVICE_UNAVAILABLE;
+    if (request != request->main) return NGX_HTTP_INTERNAL_SERVER_ERROR;  // auth_request, mirror: no socket of its own
+    const LocationSettings& location = location_settings(request);
+
+    if (request->http_version >= NGX_HTTP_VERSION_20) {
+        return refuse(request, 400, "WebSocket needs HTTP/1.1 here, this request came by HTTP/2");
+    }
+    std::string storage[7];
+    websocket::HandshakeRequest asked;
+    asked.method = view(request->method_name);
+    asked.http_major = static_cast<int>(request->http_major);
+    asked.http_minor = static_cast<int>(request->http_minor);
+    asked.upgrade = header(request, "upgrade", storage[0]);
+    asked.connection = header(request, "connection", storage[1]);
+    asked.key = header(request, "sec-websocket-key", storage[2]);
+    asked.version = header(request, "sec-websocket-version", storage[3]);
+    asked.protocols = header(request, "sec-websocket-protocol", storage[4]);
+    asked.has_body = request->headers_in.content_length_n > 0 || request->headers_in.chunked;
+    const websocket::HandshakeAnswer answer = websocket::answer_handshake(asked, kSubprotocols, storage[5]);
+    const std::string token = find_ticket(request, answer.token);
+    // Tickets don't belong in logs, and from here on nginx may log the request at any time.
+    for (const ngx_str_t& text : {request->request_line, request->unparsed_uri, request->args}) mask_ticket(text);
+    if (answer.status != 101) return refuse(request, answer.status, answer.error);
+
+    const std::string_view origin = header(request, "origin", storage[6]);
+    const std::string_view host =
+        request->headers_in.host != nullptr ? view(request->headers_in.host->value) : std::string_view();
+    if (!location.origins->allows(origin, host)) {
+        std::string shown(
+            origin.substr(0, 128));  // the client chose it: bounded, and nothing that a log could choke on
+        for (char& c : shown) {
+            if (c < 0x20 || c > 0x7e || c == '"') c = '?';
+        }
+        ngx_log_error(NGX_LOG_INFO, request->connection->log, 0, "weft: origin \"%s\" is not allowed", shown.c_str());
+        return refuse(request, 403, "this origin is not allowed");
+    }
+
+    std::optional<Code> refusal;
+    std::shared_ptr<const Identity> identity;
+    if (token.empty()) {
+        refusal = Code::authentication_required;
+    } else if (auto ticket = location.tickets->verify(token, wall_now())) {
+        identity = std::make_shared<const Identity>(Identity{std::move(ticket->user), std::move(ticket->grants)});
+    } else {
+        ngx_log_error(NGX_LOG_INFO, request->connection->log, 0, "weft: ticket refused: %s",
+                      ticket.error().detail.c_str());
+        refusal = Code::authentication_failed;
+    }
+
+    auto* record = make_in_pool<Handover>(request->pool);
+    if (record == nullptr) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    record->request = request;
+    record->socket = std::make_unique<Socket>(*worker, location.endpoint);
+    record->identity = std::move(identity);
+    record->refusal = refusal;
+    record->event.data = record;
+    record->event.handler = hand_over;
+    record->event.log = request->connection->log;
+
+    request->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;  // nginx adds "Connection: upgrade"
+    ngx_str_set(&request->headers_out.status_line, "101 Switching Protocols");
+    request->keepalive = 0;
+    if (!add_header(request, "Upgrade", "websocket") || !add_header(request, "Sec-WebSocket-Accept", answer.accept) ||
+        (!answer.subprotocol.empty() && !add_header(request, "Sec-WebSocket-Protocol", answer.subprotocol))) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    const ngx_int_t sent = ngx_http_send_header(request);
+    if (sent == NGX_ERROR || sent > NGX_OK) return sent;
+    if (ngx_http_send_special(request, NGX_HTTP_FLUSH) == NGX_ERROR) return NGX_ERROR;
+
+    ++request->main->count;  // keeps the request until hand_over() frees it
+    request->read_event_handler = ngx_http_block_reading;
+    request->write_event_handler = ngx_http_request_empty_handler;
+    ngx_post_event(&record->event, &ngx_posted_events);
+    return NGX_DONE;
+}
+
+}  // namespace
+
+ngx_int_t handle_upgrade(ngx_http_request_t* request) noexcept {
+    try {
+        return upgrade(request);
+    } catch (const std::exception& error) {
+        ngx_log_error(NGX_LOG_ERR, request->connection->log, 0, "weft: %s", error.what());
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+}
+
+}  // namespace weft

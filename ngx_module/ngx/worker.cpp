@@ -1,0 +1,134 @@
+#include "ngx/worker.hpp"
+
+#include <memory>
+
+#include "ngx/socket.hpp"
+#include "ngx/zone.hpp"
+
+namespace weft {
+
+namespace {
+
+std::unique_ptr<Worker>& instance() noexcept {
+    static std::unique_ptr<Worker> worker;
+    return worker;
+}
+
+std::mt19937_64 seeded() {
+    std::random_device device;
+    std::seed_seq seed{device(), device(), device(), device(), device(), device(), device(), device()};
+    return std::mt19937_64(seed);
+}
+
+v1::Hello make_hello(const ngx_cycle_t& cycle, std::mt19937_64& random) {
+    v1::Hello hello;
+    hello.set_kind(v1::Hello::WORKER);
+    hello.set_name(std::string(view(cycle.hostname)) + "/" + std::to_string(ngx_pid));
+    hello.set_incarnation(random());
+    hello.set_software("weft/" WEFT_VERSION);
+    return hello;
+}
+
+}  // namespace
+
+Worker* Worker::current() noexcept {
+    return instance().get();
+}
+
+bool Worker::start(ngx_cycle_t* cycle) noexcept {
+    MainSettings* settings = main_settings(cycle);
+    if (settings == nullptr || !settings->used) return true;
+    Counters* counters = claim_counters(settings->zone);
+    if (counters == nullptr) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "weft: more than %uz workers share the zone \"weft\"", kMaxWorkers);
+        return false;
+    }
+    try {
+        std::unique_ptr<Worker> worker(new Worker(cycle, *settings, *counters));
+        worker->link_ = Link::open(settings->sidecar, worker->gateway_, cycle);
+        if (worker->link_ == nullptr) return false;
+        ngx_add_timer(&worker->tick_, kTick);
+        instance() = std::move(worker);
+        return true;
+    } catch (const std::exception& error) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "weft: can't start in this worker: %s", error.what());
+        return false;
+    }
+}
+
+void Worker::stop() noexcept {
+    instance().reset();
+}
+
+Worker::Worker(ngx_cycle_t* cycle, MainSettings& settings, Counters& counters)
+    : cycle_(cycle),
+      settings_(settings),
+      counters_(counters),
+      random_(seeded()),
+      read_buffer_(std::make_unique<char[]>(kReadBuffer + websocket::kPadding)),
+      write_buffer_(std::make_unique<char[]>(kWriteBuffer)),
+      gateway_(make_hello(*cycle, random_), LinkTimings{}, settings.rules, counters, *this, monotonic_now(),
+               wall_now()) {
+    turn_end_.data = this;
+    turn_end_.log = cycle->log;
+    turn_end_.handler = [](ngx_event_t* event) { static_cast<Worker*>(event->data)->end_turn(); };
+    tick_.data = this;
+    tick_.log = cycle->log;
+    tick_.cancelable = 1;
+    tick_.handler = [](ngx_event_t* event) { static_cast<Worker*>(event->data)->on_tick(); };
+}
+
+Worker::~Worker() {
+    link_.reset();
+    if (tick_.timer_set) ngx_del_timer(&tick_);
+    if (turn_end_.posted) {
+        ngx_delete_posted_event(&turn_end_);
+    }
+    release_counters(settings_.zone, &counters_);
+}
+
+void Worker::schedule_turn_end() {
+    if (!turn_end_.posted) {
+        ngx_post_event(&turn_end_, &ngx_posted_events);
+    }
+}
+
+void Worker::end_turn() noexcept {
+    try {
+        wake();
+        if (link_) link_->flush();  // first: the way through weftd is the longer one
+        gateway_.end_turn();
+        if (link_) link_->flush();
+    } catch (const std::exception& error) {
+        ngx_log_error(NGX_LOG_ALERT, cycle_->log, 0, "weft: %s", error.what());
+    }
+}
+
+void Worker::on_tick() noexcept {
+    try {
+        wake();
+        gateway_.tick();
+        link_->flush();
+    } catch (const std::exception& error) {
+        ngx_log_error(NGX_LOG_ALERT, cycle_->log, 0, "weft: %s", error.what());
+    }
+    ngx_add_timer(&tick_, kTick);
+}
+
+Instant Worker::drain_deadline() noexcept {
+    const ngx_msec_t window = settings_.drain.value_or(MainSettings::kDefaultDrain);
+    return gateway_.now() + std::chrono::milliseconds(window == 0 ? 0 : random_() % window);
+}
+
+void Worker::flush(Connection& connection) {
+    static_cast<Socket&>(connection).flush();
+}
+
+void Worker::log(Gateway::Level level, std::string_view line) {
+    const ngx_uint_t severity = level == Gateway::Level::info      ? NGX_LOG_NOTICE
+                                : level == Gateway::Level::warning ? NGX_LOG_WARN
+                                                                   : NGX_LOG_ERR;
+    ngx_log_error(severity, cycle_->log, 0, "weft: %*s", line.size(), line.data());
+}
+
+}  // namespace weft

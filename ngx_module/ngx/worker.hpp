@@ -1,0 +1,75 @@
+// What one nginx worker has of Weft, and how its event loop drives it.
+#pragma once
+
+#include <memory>
+#include <random>
+
+#include "codec/json_codec.hpp"
+#include "gateway/gateway.hpp"
+#include "ngx/link.hpp"
+#include "ngx/settings.hpp"
+#include "websocket/frame_parser.hpp"
+
+namespace weft {
+
+class Worker final : private Gateway::Host {
+public:
+    static constexpr ngx_msec_t kTick = 50;                  // milliseconds
+    static constexpr std::size_t kReadBuffer = 64 * 1024;    // bytes, for one read of any connection
+    static constexpr std::size_t kWriteBuffer = 128 * 1024;  // bytes, to gather what goes out in one send()
+
+    /// This process's worker; null where Weft isn't configured, or it could not be started.
+    static Worker* current() noexcept;
+    /// Starts it in this process. False after logging why not.
+    static bool start(ngx_cycle_t* cycle) noexcept;
+    static void stop() noexcept;
+
+    ~Worker() override;
+
+    [[nodiscard]] Gateway& gateway() noexcept { return gateway_; }
+    [[nodiscard]] MainSettings& settings() noexcept { return settings_; }
+    [[nodiscard]] WebSocketWire& json() noexcept { return json_wire_; }
+    [[nodiscard]] JsonCodec& json_codec() noexcept { return json_codec_; }
+
+    /// Brings the gateway's time up to date; first thing in each callback of nginx.
+    void wake() noexcept { gateway_.set_time(monotonic_now(), wall_now()); }
+
+    /// kReadBuffer bytes with websocket::kPadding behind them, shared by all reads: nothing in it outlives a callback.
+    [[nodiscard]] char* read_buffer() noexcept { return read_buffer_.get(); }
+    [[nodiscard]] char* write_buffer() noexcept { return write_buffer_.get(); }
+
+    /// This worker has been told to quit: it stays until its connections have ended.
+    void on_quitting() noexcept { tick_.cancelable = 0; }
+    /// A connection has been destroyed.
+    void on_connection_gone() noexcept {
+        if (ngx_exiting && gateway_.connections() == 0) tick_.cancelable = 1;
+    }
+    /// When a connection that is there at quitting time is to be sent away.
+    [[nodiscard]] Instant drain_deadline() noexcept;
+
+    std::uint64_t random() override { return random_(); }
+
+private:
+    Worker(ngx_cycle_t* cycle, MainSettings& settings, Counters& counters);
+
+    void schedule_turn_end() override;
+    void flush(Connection& connection) override;
+    void log(Gateway::Level level, std::string_view line) override;
+    void end_turn() noexcept;
+    void on_tick() noexcept;
+
+    ngx_cycle_t* cycle_;
+    MainSettings& settings_;
+    Counters& counters_;
+    std::mt19937_64 random_;
+    JsonCodec json_codec_;
+    WebSocketWire json_wire_{0, json_codec_};
+    std::unique_ptr<char[]> read_buffer_;
+    std::unique_ptr<char[]> write_buffer_;
+    Gateway gateway_;
+    std::unique_ptr<Link> link_;
+    ngx_event_t turn_end_{};
+    ngx_event_t tick_{};
+};
+
+}  // namespace weft
