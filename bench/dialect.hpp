@@ -1,0 +1,65 @@
+// How one kind of server is spoken to, so that the same scenario runs against all of them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <tl/expected.hpp>
+
+namespace weft::bench {
+
+enum class Role : std::uint8_t { subscriber, publisher };
+
+/// What the opening request says beyond RFC 6455.
+struct Request {
+    std::string target;   // "/ws"
+    std::string headers;  // whole lines, each ended by CRLF
+};
+
+/// One dialect object serves all connections and keeps no state of any: the messages themselves tell how far a
+/// conversation is.
+class Dialect {
+public:
+    enum class Step { wait, ready, failed };
+
+    virtual ~Dialect() = default;
+
+    [[nodiscard]] virtual Request request(Role role, std::uint32_t channel) const = 0;
+
+    /// The 101 has come. Appends frames to send to `out`; `ready` when nothing more needs to be said.
+    virtual Step on_open(Role role, std::uint32_t channel, std::string& out) const;
+
+    /// A data message before `ready`.
+    virtual Step on_message(Role role, std::uint32_t channel, std::string_view message, std::string& out) const;
+
+    /// A data message without a stamp after `ready`: an acknowledgement, or a heartbeat to answer. False: an error.
+    virtual bool on_aside(std::string_view message, std::string& out) const;
+
+    /// Appends the frame that publishes `payload` (printable ASCII without quotes and backslashes) to `channel`.
+    virtual void append_publication(std::string& out, std::uint32_t channel, std::string_view payload) const = 0;
+
+    /// Whether a publisher's connection is bound to one channel, so that every channel needs one.
+    [[nodiscard]] virtual bool publisher_per_channel() const { return false; }
+};
+
+/// "bench:7"
+std::string channel_name(std::uint32_t channel);
+
+struct DialectOptions {
+    std::string name;      // weft, nchan, ws, socketio
+    std::string path;      // where it differs from the dialect's own: /ws
+    std::string ticket;    // weft: a ready ticket …
+    std::string key_file;  // … or the key to sign one with
+};
+
+/// The error is a sentence.
+tl::expected<std::unique_ptr<Dialect>, std::string> make_dialect(const DialectOptions& options);
+
+// The dialects, each in a file of its own.
+tl::expected<std::unique_ptr<Dialect>, std::string> make_weft_dialect(const DialectOptions& options);
+std::unique_ptr<Dialect> make_nchan_dialect();
+std::unique_ptr<Dialect> make_ws_dialect(const DialectOptions& options);
+std::unique_ptr<Dialect> make_socketio_dialect();
+
+}  // namespace weft::bench

@@ -1,0 +1,15 @@
+// Rooms of Socket.IO, WebSocket transport alone.
+// usage: node socketio_server.mjs PORT. Events: "s" channel (acknowledged) joins, "p" channel message publishes.
+import { createServer } from "node:http";
+import { Server } from "socket.io";
+
+const http = createServer();
+const io = new Server(http, { transports: ["websocket"], perMessageDeflate: false, serveClient: false });
+io.on("connection", (socket) => {
+  socket.on("s", (channel, ack) => {
+    socket.join(channel);
+    ack();
+  });
+  socket.on("p", (channel, message) => io.to(channel).emit("m", message));
+});
+http.listen({ port: Number(process.argv[2]), host: "127.0.0.1", backlog: 4096 });

@@ -1,0 +1,281 @@
+// Publications to many subscribers, at a rate or in a closed loop. The latency scenario is this one at 1 × 1.
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+
+#include "clock.hpp"
+#include "cpu_meter.hpp"
+#include "histogram.hpp"
+#include "scenario.hpp"
+#include "window.hpp"
+
+namespace weft::bench {
+namespace {
+
+class Fanout final : public Swarm::Listener {
+public:
+    Fanout(const Options& options, const Dialect& dialect)
+        : options_(options),
+          dialect_(dialect),
+          payload_(options.payload),
+          published_(options.channels),
+          window_(options.rate > 0 ? 1 : options.window, options.channels, options.subscribers_per_channel),
+          swarm_(options.address, dialect, *this),
+          cpu_(options.servers) {}
+
+    JsonObject run();
+
+    void on_delivery(Connection& connection, const Stamp& stamp, std::uint64_t now) override {
+        if (stamp.publisher == kProbe) {
+            connection.probed = true;
+            return;
+        }
+        ++tally_.delivered;
+        if (stamp.publisher != connection.channel) {
+            ++tally_.stray;
+            return;
+        }
+        switch (connection.ledger.enter(stamp.number)) {
+            case Ledger::Verdict::duplicate: ++tally_.duplicates; return;
+            case Ledger::Verdict::late: ++tally_.reordered; break;
+            default: break;
+        }
+        if (saturating()) window_.arrive(stamp.publisher, stamp.number);
+        if (measuring_) latency_.record(now - stamp.sent_at);
+    }
+
+    void on_lost(Connection&, std::string_view why) override {
+        ++disconnects_;
+        lost_ = why;
+    }
+
+private:
+    struct Moment {
+        std::uint64_t at = 0;
+        std::uint64_t delivered = 0;
+        std::uint64_t publications = 0;
+    };
+    [[nodiscard]] bool saturating() const { return options_.rate <= 0; }
+    void connect();
+    void publish(std::uint32_t channel);
+    void publish_window();
+    void publish_due(std::uint64_t now);
+    void check_stall(std::uint64_t now);
+    void drain();
+    void begin();
+    void end();
+    void step(std::uint64_t until);
+    [[nodiscard]] JsonObject report() const;
+    [[nodiscard]] std::uint64_t received() const;
+
+    const Options& options_;
+    const Dialect& dialect_;
+    Payload payload_;
+    std::vector<std::uint32_t> published_;  // by channel
+    FlightWindow window_;
+    Swarm swarm_;
+    std::vector<Connection*> subscribers_;
+    std::vector<Connection*> publishers_;
+    CpuMeter cpu_;
+    Moment before_;
+    Moment after_;
+    Tally tally_;
+    Histogram latency_;
+    bool measuring_ = false;
+    std::uint32_t next_channel_ = 0;
+    std::uint64_t publications_ = 0;
+    std::uint64_t due_at_ = 0;
+    std::uint64_t worst_delay_ = 0;  // of a publication behind its schedule
+    std::uint64_t stalls_ = 0;
+    std::uint64_t stall_seen_ = 0;  // deliveries when progress was last seen
+    std::uint64_t progress_at_ = 0;
+    std::uint64_t disconnects_ = 0;
+    std::string lost_;
+};
+
+void Fanout::connect() {
+    const std::size_t count = std::size_t{options_.channels} * options_.subscribers_per_channel;
+    // Neighbours in the order of connecting belong to different channels, as they would in life.
+    open_all(
+        swarm_, options_, Role::subscriber, count,
+        [&](std::size_t i) { return static_cast<std::uint32_t>(i % options_.channels); }, lost_);
+    const std::uint32_t publishers = dialect_.publisher_per_channel() ? options_.channels : options_.publishers;
+    open_all(
+        swarm_, options_, Role::publisher, publishers, [](std::size_t i) { return static_cast<std::uint32_t>(i); },
+        lost_);
+    publishers_.resize(publishers);
+    for (const auto& connection : swarm_.connections()) {
+        if (connection->role == Role::publisher)
+            publishers_[connection->channel] = connection.get();
+        else
+            subscribers_.push_back(connection.get());
+    }
+    probe_until_all_hear(swarm_, subscribers_, publishers_, options_.payload);
+}
+
+void Fanout::publish(std::uint32_t channel) {
+    const std::uint32_t number = published_[channel]++;
+    if (saturating()) window_.depart(channel, number);
+    ++publications_;
+    swarm_.publish(*publishers_[channel % publishers_.size()], channel, payload_.with({channel, number, now_ns()}));
+}
+
+void Fanout::publish_window() {
+    // At most one round over the channels without finding room, so a slow channel can't hold the loop.
+    for (std::uint32_t full = 0; full < options_.channels && !window_.full();) {
+        const std::uint32_t channel = next_channel_;
+        next_channel_ = (next_channel_ + 1) % options_.channels;
+        if (window_.has_room(channel, published_[channel])) {
+            publish(channel);
+            full = 0;
+        } else {
+            ++full;
+        }
+    }
+    swarm_.flush();
+}
+
+void Fanout::publish_due(std::uint64_t now) {
+    const auto interval = static_cast<std::uint64_t>(1e9 / options_.rate);
+    while (due_at_ <= now) {
+        if (measuring_ && now - due_at_ > worst_delay_) worst_delay_ = now - due_at_;
+        publish(next_channel_);
+        next_channel_ = (next_channel_ + 1) % options_.channels;
+        due_at_ += interval;
+    }
+    swarm_.flush();
+}
+
+// In a closed loop one lost publication would end everything: give up what is in flight and count that.
+void Fanout::check_stall(std::uint64_t now) {
+    if (tally_.delivered != stall_seen_ || window_.empty()) {
+        stall_seen_ = tally_.delivered;
+        progress_at_ = now;
+    } else if (now - progress_at_ > 2 * kSecond) {
+        window_.reset();
+        ++stalls_;
+    }
+}
+
+std::uint64_t Fanout::received() const {
+    std::uint64_t sum = 0;
+    for (const Connection* subscriber : subscribers_) sum += subscriber->ledger.received();
+    return sum;
+}
+
+// Waits for what is still under way, until nothing has come for 2 s.
+void Fanout::drain() {
+    const std::uint64_t expected = publications_ * options_.subscribers_per_channel;
+    std::uint64_t seen = tally_.delivered;
+    std::uint64_t heard_at = now_ns();
+    while (received() < expected && now_ns() - heard_at < 2 * kSecond) {
+        swarm_.turn(10 * kMillisecond);
+        if (tally_.delivered != seen) {
+            seen = tally_.delivered;
+            heard_at = now_ns();
+        }
+    }
+}
+
+void Fanout::begin() {
+    measuring_ = true;
+    cpu_.start();
+    before_ = {now_ns(), tally_.delivered, publications_};
+    if (!saturating()) due_at_ = before_.at;
+}
+
+void Fanout::end() {
+    after_ = {now_ns(), tally_.delivered, publications_};
+    cpu_.stop();
+    measuring_ = false;
+}
+
+// One turn of the load: what may or must be published now, then what the sockets have.
+void Fanout::step(std::uint64_t until) {
+    const std::uint64_t now = now_ns();
+    if (saturating()) {
+        publish_window();
+        check_stall(now);
+        swarm_.turn(until > now ? std::min(until - now, 100 * kMillisecond) : 0);
+        return;
+    }
+    publish_due(now);
+    const std::uint64_t next = std::min(due_at_, until);
+    const std::uint64_t later = now_ns();
+    swarm_.turn(next > later ? next - later : 0);
+}
+
+JsonObject Fanout::run() {
+    connect();
+    std::fprintf(stderr, "%s: %u channels x %u subscribers ready\n", options_.label.c_str(), options_.channels,
+                 options_.subscribers_per_channel);
+    due_at_ = progress_at_ = now_ns();
+    const std::uint64_t warm = due_at_ + static_cast<std::uint64_t>(options_.warmup * 1e9);
+    while (now_ns() < warm) step(warm);
+    begin();
+    const std::uint64_t end_at = before_.at + static_cast<std::uint64_t>(options_.seconds * 1e9);
+    while (now_ns() < end_at) step(end_at);
+    end();
+    drain();
+    return report();
+}
+
+JsonObject Fanout::report() const {
+    const double seconds = static_cast<double>(after_.at - before_.at) / 1e9;
+    const double rate = static_cast<double>(after_.delivered - before_.delivered) / seconds;
+    const double publication_rate = static_cast<double>(after_.publications - before_.publications) / seconds;
+    const double cpu = cpu_.server_seconds();
+    const std::uint64_t expected = publications_ * options_.subscribers_per_channel;
+    const std::uint64_t lost = expected - received();
+    const bool clean = lost == 0 && tally_.duplicates == 0 && tally_.reordered == 0 && tally_.stray == 0 &&
+                       disconnects_ == 0 && stalls_ == 0;
+    const auto us = [&](double quantile) { return static_cast<double>(latency_.at(quantile)) / 1e3; };
+
+    std::fprintf(stderr,
+                 "%s: %.0f deliveries/s, %.0f publications/s, p50 %.0f us, p99 %.0f us, server CPU %.0f %%, load CPU "
+                 "%.0f %%\n",
+                 options_.label.c_str(), rate, publication_rate, us(0.5), us(0.99), 100 * cpu / seconds,
+                 100 * cpu_.load_seconds() / seconds);
+    std::fprintf(stderr,
+                 "%s: %ju expected, lost %ju, duplicates %ju, reordered %ju, stray %ju, disconnects %ju, stalls "
+                 "%ju%s%s\n",
+                 options_.label.c_str(), std::uintmax_t{expected}, std::uintmax_t{lost},
+                 std::uintmax_t{tally_.duplicates}, std::uintmax_t{tally_.reordered}, std::uintmax_t{tally_.stray},
+                 std::uintmax_t{disconnects_}, std::uintmax_t{stalls_}, lost_.empty() ? "" : ": ", lost_.c_str());
+
+    JsonObject result;
+    result.add("channels", options_.channels)
+        .add("subscribers_per_channel", options_.subscribers_per_channel)
+        .add("payload_bytes", options_.payload)
+        .add("mode", saturating() ? "saturate" : "rate")
+        .add("window", saturating() ? options_.window : 0U)
+        .add("rate", options_.rate)
+        .add("seconds", seconds)
+        .add("deliveries_per_second", rate)
+        .add("publications_per_second", publication_rate)
+        .add("deliveries_per_server_cpu_second", cpu > 0 ? rate * seconds / cpu : 0.0)
+        .add("latency_p50_us", us(0.5))
+        .add("latency_p90_us", us(0.9))
+        .add("latency_p99_us", us(0.99))
+        .add("latency_p999_us", us(0.999))
+        .add("latency_max_us", static_cast<double>(latency_.max()) / 1e3)
+        .add("worst_publish_delay_us", static_cast<double>(worst_delay_) / 1e3);
+    cpu_.add_to(result, seconds);
+    result.add("expected", expected)
+        .add("lost", lost)
+        .add("duplicates", tally_.duplicates)
+        .add("reordered", tally_.reordered)
+        .add("stray", tally_.stray)
+        .add("disconnects", disconnects_)
+        .add("stalls", stalls_)
+        .add("clean", clean);
+    return result;
+}
+
+}  // namespace
+
+JsonObject run_fanout(const Options& options, const Dialect& dialect) {
+    return Fanout(options, dialect).run();
+}
+
+}  // namespace weft::bench

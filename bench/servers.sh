@@ -1,0 +1,148 @@
+# Sourced by run.sh: how each server under test is started, in a prefix of its own, on a free loopback port.
+# start_NAME sets `port`, and `processes` to what weft-load shall count, as NAME=PID words. Each gets one worker or
+# process, everything on the cores of $server_cores.
+# shellcheck shell=bash disable=SC2034,SC2154
+
+server_pids=()
+
+# spawn COMMAND… : runs it in the background on the servers' cores; its output goes to the prefix. Sets `pid`.
+spawn() {
+    "${pin_servers[@]}" "$@" </dev/null >>"$prefix/output" 2>&1 &
+    pid=$!
+    server_pids+=("$pid")
+}
+
+stop_servers() {
+    local one
+    for one in "${server_pids[@]}"; do kill -TERM "$one" 2>/dev/null || true; done
+    for one in "${server_pids[@]}"; do
+        # nginx waits for nothing on TERM; what hasn't gone after 3 s is killed.
+        for _ in {1..60}; do
+            kill -0 "$one" 2>/dev/null || break
+            sleep 0.05
+        done
+        kill -KILL "$one" 2>/dev/null || true
+        wait "$one" 2>/dev/null || true
+    done
+    server_pids=()
+}
+
+free_port() { "$load" free-port; }
+
+# nginx_head MODULE : what both nginxes have in common, up to and into the http block.
+nginx_head() {
+    local user=
+    [[ $(id -u) -ne 0 ]] || user="user root;" # the temporary prefix is for its owner alone
+    cat <<EOF
+load_module $1;
+$user
+daemon off;
+worker_processes 1;
+worker_rlimit_nofile $(ulimit -Hn);
+pid $prefix/nginx.pid;
+error_log $prefix/error.log error;
+events { worker_connections $(($(ulimit -Hn) - 500)); }
+http {
+    access_log off;
+    client_body_temp_path $prefix/body;
+    proxy_temp_path $prefix/proxy;
+    fastcgi_temp_path $prefix/fastcgi;
+    uwsgi_temp_path $prefix/uwsgi;
+    scgi_temp_path $prefix/scgi;
+EOF
+}
+
+has_weft() { [[ -x $build/weftd && -f $build/ngx_http_weft_module.so && -n $nginx ]]; }
+start_weft() {
+    port=$(free_port)
+    printf '%s\n' weft-benchmark-key-of-thirty-two-bytes-or-more >"$prefix/ticket.key"
+    cat >"$prefix/weftd.yaml" <<EOF
+node: bench
+workers: {listen: "ipc://$prefix/weftd.sock"}
+EOF
+    {
+        nginx_head "$build/ngx_http_weft_module.so"
+        cat <<EOF
+    weft_sidecar ipc://$prefix/weftd.sock;
+    weft_channel ** { publish on; }
+    server {
+        listen 127.0.0.1:$port backlog=4096;
+        location = /ws {
+            weft_websocket;
+            weft_ticket key=$prefix/ticket.key;
+            weft_rate off;
+            weft_send_queue 8m;
+        }
+        location = /weft/status { weft_status; }
+    }
+}
+EOF
+    } >"$prefix/nginx.conf"
+    spawn "$build/weftd" --config "$prefix/weftd.yaml"
+    processes="weftd=$pid"
+    spawn "$nginx" -p "$prefix" -c "$prefix/nginx.conf"
+    processes="nginx=$pid $processes"
+    arguments=(--dialect weft --ticket-key "$prefix/ticket.key")
+}
+version_of_weft() { git -C "$root" describe --always --dirty 2>/dev/null || echo '?'; }
+
+nchan_module=/usr/lib/nginx/modules/ngx_nchan_module.so
+has_nchan() { [[ -f $nchan_module && -n $nginx ]]; }
+start_nchan() {
+    port=$(free_port)
+    {
+        nginx_head "$nchan_module"
+        # Without the history that it keeps by default, as Weft's channel keeps none here: that is its faster setting.
+        cat <<EOF
+    nchan_shared_memory_size 256m;
+    server {
+        listen 127.0.0.1:$port backlog=4096;
+        location ~ ^/sub/(.+)$ {
+            nchan_subscriber websocket;
+            nchan_channel_id \$1;
+            nchan_subscriber_first_message newest;
+        }
+        location ~ ^/pub/(.+)$ {
+            nchan_publisher websocket;
+            nchan_channel_id \$1;
+            nchan_store_messages off;
+        }
+    }
+}
+EOF
+    } >"$prefix/nginx.conf"
+    spawn "$nginx" -p "$prefix" -c "$prefix/nginx.conf"
+    processes="nginx=$pid"
+    arguments=(--dialect nchan)
+}
+version_of_nchan() { dpkg-query -W -f '${Version}' libnginx-mod-nchan 2>/dev/null || echo '?'; }
+
+package_version() { sed -n 's/^ *"version": "\(.*\)",$/\1/p' "$peers/node_modules/$1/package.json" | head -n 1; }
+
+has_ws() { command -v node >/dev/null && [[ -d $peers/node_modules/ws ]]; }
+start_ws() {
+    port=$(free_port)
+    spawn node "$peers/ws_server.mjs" "$port"
+    processes="node=$pid"
+    arguments=(--dialect ws)
+}
+version_of_ws() { package_version ws; }
+
+has_socketio() { command -v node >/dev/null && [[ -d $peers/node_modules/socket.io ]]; }
+start_socketio() {
+    port=$(free_port)
+    spawn node "$peers/socketio_server.mjs" "$port"
+    processes="node=$pid"
+    arguments=(--dialect socketio)
+}
+version_of_socketio() { package_version socket.io; }
+
+bun() { find "$peers"/node_modules/@oven/bun-linux-*/bin -name bun -type f 2>/dev/null | head -n 1; }
+has_uws() { [[ -n $(bun) ]]; }
+start_uws() {
+    port=$(free_port)
+    spawn "$(bun)" "$peers/uws_server.mjs" "$port"
+    processes="bun=$pid"
+    arguments=(--dialect ws)
+}
+version_of_uws() { echo "in Bun $("$(bun)" --version)"; }
