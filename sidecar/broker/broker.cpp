@@ -29,7 +29,7 @@ struct ByStream {
 
 struct Link {
     LinkRole role;
-    PeerSlot slot = 0;                      // of a peer_out
+    PeerSlot slot = 0;                                // of a peer_out
     std::unordered_set<Channel*, ByStream> channels;  // a dialer's: the ones it wants or waits for
 };
 
