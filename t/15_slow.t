@@ -1,0 +1,126 @@
+# A reader that doesn't keep up: bounded, told, closed, and nobody else's trouble.
+use v5.30;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+use Weft::Test;
+
+my $t    = Weft::Test->new;
+my $key  = $t->key_file;
+my $node = $t->node('a', location => "weft_ticket key=$key; weft_rate off; weft_message_size 64k; weft_send_queue 256k;");
+my $nginx = $node->nginx;
+
+sub slow_client { return $node->client(with => { receive_buffer => 4096 }) }
+
+check 'a reader that stops reading is closed with 4014 or reset, and others get everything' => sub {
+    my @slow = map { slow_client() } 1 .. 3;
+    my $good = $node->client;
+    $_->subscribe('chat:slow') for @slow, $good;
+    my $worker    = $nginx->worker_of($good);
+    my $sockets   = $nginx->sockets_of($worker);
+    my $publisher = $node->client;
+    my $filler    = 'x' x 20_000;
+    my ($count, $wrong) = (0, 0);
+
+    # 20 MB pass, far more than 256 kB of queue and what the kernel buffers.
+    for my $round (1 .. 100) {
+        for (1 .. 10) {
+            $count++;
+            $publisher->send_text(qq({"type":"publish","payload":{"channel":"chat:slow","data":[$count,"$filler"]}}));
+        }
+        for my $n ($count - 9 .. $count) {
+            $wrong++ if index($good->next_text, qq("data":[$n,"$filler"])) < 0;
+        }
+    }
+    is($wrong, 0, "the good reader has all $count in order");
+
+    ok(wait_for { $nginx->sockets_of($worker) <= $sockets - 3 + 1 }, 'the slow ones are gone from the worker');
+    for my $slow (@slow) {
+        my $close = eval { $slow->read_close } // { eof => $@ };
+        ok(defined $close->{eof}, 'a slow one sees its end');
+        ok(!$close->{clean} || $close->{code} == 4014, 'with 4014 if it is told')
+            or diag($close->{code});
+    }
+    is($good->call('ping')->{type}, 'pong', 'the good one is served on');
+};
+
+check 'a reader that keeps up is not closed by a burst that is larger than its queue' => sub {
+    my $other = $t->node('b', location => "weft_ticket key=$key; weft_rate off; weft_send_queue 64k;");
+    my ($publisher, $good) = map { $other->client } 1 .. 2;
+    $good->subscribe('chat:burst');
+    my $filler = 'b' x 10_000;
+    # 200 kB that leave for weftd in one batch, and come back in one. The kernel takes that much for an empty socket.
+    $publisher->raw_send(join '', map {
+        Weft::Client::frame_bytes(text => qq({"type":"publish","payload":{"channel":"chat:burst","data":[$_,"$filler"]}}))
+    } 1 .. 20);
+    my $arrived = grep { index($good->next_text, qq("data":[$_,"$filler"])) >= 0 } 1 .. 20;
+    is($arrived, 20, 'everything arrives');
+};
+
+check "a slow reader costs the worker no more than its queue" => sub {
+    my $worker = ($nginx->workers)[0];
+    my $good   = $node->client;
+    $good->subscribe('chat:memory');
+    my $publisher = $node->client;
+    my $filler    = 'y' x 30_000;
+    my $round     = sub {
+        $publisher->send_text(qq({"type":"publish","payload":{"channel":"chat:memory","data":"$filler"}})) for 1 .. 6;
+        $good->next_text for 1 .. 6;
+    };
+    $round->() for 1 .. 5;
+    my $before = $nginx->memory_of($worker);
+    my @slow   = map { slow_client() } 1 .. 50;
+    $_->subscribe('chat:memory') for @slow;
+    my $most = 0;
+    for (1 .. 100) {
+        $round->();
+        my $now = $nginx->memory_of($worker);
+        $most = $now if $now > $most;
+    }
+    # 50 readers that share the bytes of 256 kB each; were they copied and unbounded, it would be 50 times 18 MB.
+    cmp_ok($most - $before, '<', 64 << 20, sprintf 'grew by %.1f MB', ($most - $before) / (1 << 20));
+};
+
+check 'a reader that is slow but reads before the bound is left alone' => sub {
+    my $slow = slow_client();
+    $slow->subscribe('chat:lazy');
+    my $publisher = $node->client;
+    my $filler    = 'z' x 10_000;
+    for my $round (1 .. 20) {
+        $publisher->must('publish', channel => 'chat:lazy', data => [ $_, $filler ]) for 1 .. 10;
+        my @got = map { $slow->next_text =~ /"data":\[(\d+),/ } 1 .. 10;
+        is_deeply(\@got, [ 1 .. 10 ], "round $round");
+    }
+};
+
+check 'one who asks and does not read the answers is bounded too' => sub {
+    my $client = slow_client();
+    my $bytes  = Weft::Client::frame_bytes(text => '{"type":"rpc","id":"x","payload":{"method":"weft.echo","params":"' . 'e' x 30_000 . '"}}');
+    my $worker = $nginx->worker_of($client);
+    my $before = $nginx->memory_of($worker);
+    my $sent   = 0;
+    # Either the server closes, or it stops reading; it must not buffer without bound.
+    while ($sent < 1000 && $client->is_open_for_writing) {
+        eval { $client->raw_send($bytes, timeout => 0.5) } or last;
+        $sent++;
+    }
+    cmp_ok($nginx->memory_of($worker) - $before, '<', 64 << 20, "after $sent questions");
+    is($node->client->call('ping')->{type}, 'pong', 'others are served');
+};
+
+check 'pings to one who does not read the pongs are bounded too' => sub {
+    my $client = slow_client();
+    my $bytes  = Weft::Client::frame_bytes(ping => 'p' x 125) x 500;
+    my $worker = $nginx->worker_of($client);
+    my $before = $nginx->memory_of($worker);
+    for (1 .. 500) {
+        last unless eval { $client->raw_send($bytes, timeout => 0.5) };
+    }
+    cmp_ok($nginx->memory_of($worker) - $before, '<', 64 << 20, 'memory');
+    is($node->client->call('ping')->{type}, 'pong', 'others are served');
+};
+
+$t->finish;
+done_testing;

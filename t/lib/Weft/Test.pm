@@ -1,0 +1,229 @@
+# The harness of t/*.t: a temporary prefix with as many nodes as a test wants, each a real nginx with the module and a
+# real weftd, on free ports of the loopback.
+#
+#     my $t    = Weft::Test->new;
+#     my $node = $t->node('a', workers => 2);
+#     check 'a subscriber gets what is published' => sub { … };
+#     $t->finish;
+#     done_testing;
+#
+# Environment: WEFT_BUILD (folder of the module and of weftd; default: build/ beside t/), WEFT_NGINX (default: nginx in
+# PATH, or /usr/sbin/nginx), WEFT_KEEP=1 (leaves the prefix), WEFT_LOG=debug (nginx's error log level), WEFT_TIMEOUT
+# (seconds that anything is waited for), WEFT_CORES (a folder where crashed workers leave core files).
+package Weft::Test;
+use v5.30;
+use warnings;
+
+use Cwd ();
+use Exporter 'import';
+use File::Basename qw(dirname);
+use File::Temp ();
+use IO::Socket::IP;
+use IO::Socket::UNIX;
+use Socket qw(SOCK_DGRAM SOCK_STREAM);
+use Test::More ();
+use Time::HiRes qw(sleep time);
+
+use Weft::Client;
+use Weft::Test::Nginx;
+use Weft::Test::Node;
+use Weft::Test::Process;
+use Weft::Test::Weftd;
+use Weft::Ticket;
+
+our @EXPORT = qw(check wait_for slurp spew);
+
+my $top = Cwd::abs_path(dirname(__FILE__) . '/../../..');
+our $BUILD = Cwd::abs_path($ENV{WEFT_BUILD} // "$top/build") // '';
+our $NGINX = $ENV{WEFT_NGINX}
+    // (grep { -x } map { "$_/nginx" } split(/:/, $ENV{PATH}), '/usr/sbin', '/usr/local/sbin')[0] // 'nginx';
+
+# One more than an HS256 key must have; no test depends on the bytes.
+our $KEY = 'a key of the tests, which is 33 b';
+
+$SIG{$_} = sub { exit 130 } for qw(INT TERM HUP);    # so that END blocks run
+
+# ---- what tests say --------------------------------------------------------------------------------------------------
+
+# A subtest that fails, rather than ends the file, when its code dies.
+sub check {
+    my ($statement, $code) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    return Test::More::subtest(
+        $statement => sub {
+            my $began = time;
+            if (!eval { $code->(); 1 }) {
+                Test::More::fail('no step of it dies');
+                Test::More::diag($@);
+            }
+            Test::More::note(sprintf 'took %.1f s', time - $began) if time - $began > 1;
+        });
+}
+
+# Calls the block until it returns true, and returns that; false when it hasn't in time.
+sub wait_for(&;$) {
+    my ($condition, $seconds) = @_;
+    my $until = time + ($seconds // $Weft::Client::TIMEOUT);
+    my $pause = 0.002;
+    while (1) {
+        my $result = $condition->();
+        return $result if $result;
+        return $result if time > $until;
+        sleep $pause;
+        $pause *= 1.5 if $pause < 0.05;
+    }
+}
+
+sub slurp {
+    my ($path) = @_;
+    open my $file, '<:raw', $path or return '';
+    local $/;
+    return <$file> // '';
+}
+
+sub spew {
+    my ($path, $text) = @_;
+    open my $file, '>:raw', $path or die "$path: $!\n";
+    print {$file} $text;
+    close $file or die "$path: $!\n";
+    return $path;
+}
+
+# ---- the prefix ------------------------------------------------------------------------------------------------------
+
+my @live;
+
+# needs => [] for a test that can do without module and weftd.
+sub new {
+    my ($class, %options) = @_;
+    my @needs   = @{ $options{needs} // [qw(ngx_http_weft_module.so weftd)] };
+    my @missing = grep { !-e "$BUILD/$_" } @needs;
+    Test::More::BAIL_OUT("not built: @missing in $BUILD (make build, or set WEFT_BUILD)") if @missing;
+
+    my $prefix = File::Temp::tempdir('weft-t-XXXXXXXX', TMPDIR => 1, CLEANUP => 0);
+    chmod 0755, $prefix;
+    Weft::Test::Process::guard_folder($prefix);
+    my $self = bless { prefix => $prefix, parts => [], expected => [], owner => $$ }, $class;
+    spew($self->key_file, "$KEY\n");
+    push @live, $self;
+    return $self;
+}
+
+sub prefix   { $_[0]{prefix} }
+sub key_file { "$_[0]{prefix}/ticket.key" }
+
+# A ticket that these servers take: $t->ticket(sub => 'bob', …), see Weft::Ticket.
+sub ticket { my ($self, %change) = @_; return Weft::Ticket::ticket($KEY, %change) }
+
+# A port that nobody listens on. It stays reserved among concurrent tests by an abstract unix socket of its number.
+sub port {
+    my ($self) = @_;
+    for (1 .. 1000) {
+        my $port = 10_000 + int rand 20_000;    # below the ephemeral ports
+        my $mark = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => "\0weft-test-port-$port") or next;
+        my $free = IO::Socket::IP->new(LocalHost => '127.0.0.1', LocalPort => $port, Listen => 1, Type => SOCK_STREAM)
+            or next;
+        close $free;
+        push @{ $self->{marks} }, $mark;
+        return $port;
+    }
+    die "no free port\n";
+}
+
+# A line in a log that would fail the test at finish(), but is what the test is about.
+sub expect_in_log { my ($self, $pattern) = @_; push @{ $self->{expected} }, $pattern; return }
+
+# ---- its parts -------------------------------------------------------------------------------------------------------
+
+# A weftd with an nginx before it, started and linked. Options: those of Weft::Test::Nginx and Weft::Test::Weftd.
+sub node {
+    my ($self, $name, %options) = @_;
+    my $weftd = $self->weftd($name, %options);
+    my $nginx = $self->nginx($name, sidecar => $weftd->worker_address, %options);
+    my $node  = Weft::Test::Node->new(test => $self, name => $name, weftd => $weftd, nginx => $nginx);
+    $node->wait_linked unless $options{unlinked};
+    return $node;
+}
+
+sub weftd { my ($self, $name, %options) = @_; return $self->_add(Weft::Test::Weftd->new($self, $name, %options)) }
+sub nginx { my ($self, $name, %options) = @_; return $self->_add(Weft::Test::Nginx->new($self, $name, %options)) }
+
+sub _add {
+    my ($self, $part) = @_;
+    push @{ $self->{parts} }, $part;
+    $part->start unless $part->{options}{stopped};
+    return $part;
+}
+
+# Nodes that know each other as peers, started and meshed: $t->mesh('a', 'b').
+sub mesh {
+    my ($self, @names) = @_;
+    my %options = ref $names[-1] ? %{ pop @names } : ();
+    my %listen  = map { $_ => 'tcp://127.0.0.1:' . $self->port } @names;
+    my @nodes   = map {
+        my $name = $_;
+        $self->node($name, mesh => $listen{$name}, peers => [ map { $listen{$_} } grep { $_ ne $name } @names ],
+            %options);
+    } @names;
+    return @nodes;
+}
+
+# ---- the end ---------------------------------------------------------------------------------------------------------
+
+# Stops what still runs and looks at what it left: each part must end on SIGTERM with status 0, and must have logged
+# nothing alarming.
+sub finish {
+    my ($self) = @_;
+    $self->{finished} = 1;
+    for my $part (reverse @{ $self->{parts} }) {
+        next unless $part->running;
+        my $status = $part->stop;
+        Test::More::is($status, 0, $part->title . ' ends with status 0 on SIGTERM')
+            or $part->kill_all;
+    }
+    for my $part (@{ $self->{parts} }) {
+        my @alarming = grep {
+            my $line = $_;
+            !grep { $line =~ $_ } @{ $self->{expected} };
+        } $part->alarming_lines;
+        Test::More::is(scalar @alarming, 0, $part->title . ' logged nothing alarming')
+            or Test::More::diag(join "\n", @alarming[0 .. ($#alarming > 19 ? 19 : $#alarming)]);
+    }
+    $self->_show_logs unless Test::More->builder->is_passing;
+    return;
+}
+
+sub _show_logs {
+    my ($self) = @_;
+    for my $part (@{ $self->{parts} }) {
+        for my $log ($part->logs) {
+            my @lines = split /\n/, slurp($log);
+            next unless @lines;
+            my @last = @lines[ (@lines > 40 ? -40 : -@lines) .. -1 ];
+            Test::More::diag("---- the end of $log");
+            Test::More::diag($_) for @last;
+        }
+    }
+    return;
+}
+
+END {
+    my $status = $?;
+    for my $self (@live) {
+        next unless $self->{owner} == $$;
+        if (!$self->{finished} && @{ $self->{parts} }) {
+            Test::More::fail('the test ran to its end');
+            $self->_show_logs;
+            $status ||= 1;
+        }
+        $_->kill_all for reverse @{ $self->{parts} };
+        if ($ENV{WEFT_KEEP}) {
+            Weft::Test::Process::keep_folder();
+            Test::More::diag("kept: $self->{prefix}");
+        }
+    }
+    Weft::Test::Process::dismiss_guard();
+    $? = $status;
+}
+
+1;
