@@ -1,0 +1,46 @@
+# The front door. Each target is a script in scripts/; this file only says which, and what it needs first.
+# Everything that is made lands in build/ (and tests/browser/node_modules).
+.DEFAULT_GOAL := help
+.PHONY: help run test build deps check bench install format clean
+
+PREFIX  ?= /usr
+DESTDIR ?=
+
+help:  ## say what there is to make
+	@echo 'make TARGET, on Debian 12:'
+	@sed -n 's/^\([a-z][a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+run:  ## install what is missing, build, and run two complete nodes with the demo page (Ctrl-C stops them)
+	@scripts/deps.sh build
+	@scripts/build.sh run
+	@exec scripts/run.sh
+
+test:  ## install what is missing, build, and run every test; the last line counts them
+	@scripts/test.sh
+
+build:  ## build/ngx_http_weft_module.so, build/weftd and build/weftctl
+	@scripts/deps.sh --check build
+	@scripts/build.sh product
+
+deps:  ## install with apt what building and testing need and what is missing (make check and bench add theirs)
+	@scripts/deps.sh build test
+
+check:  ## the slow looks: sanitizers, clang-tidy, formatting, a short run of every fuzzer
+	@scripts/deps.sh build test check
+	@scripts/check.sh
+
+bench:  ## measure, beside Nchan in the same run
+	@scripts/deps.sh build bench
+	@scripts/build.sh all
+	@bench/run.sh
+
+install:  ## install module, weftd, weftctl, unit and sample configurations (PREFIX=/usr DESTDIR=)
+	@scripts/deps.sh --check build
+	@scripts/build.sh product
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/install.sh
+
+format:  ## clang-format our C++ in place
+	@scripts/format.sh
+
+clean:  ## remove what was built
+	@rm -rf build tests/browser/node_modules
