@@ -1,0 +1,57 @@
+// Starts the two nodes of the demo for a test, and stops them.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import readline from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+export const tree = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+export const build = process.env.WEFT_BUILD ?? path.join(tree, 'build');
+
+/**
+ * Resolves once both nodes answer, with {nodes: [url, url], key, state, stop()}: the pages' addresses, the key file of
+ * the tickets, and the folder with each node's configuration and pid (a/, b/). stop() ends them, and throws when they
+ * did not end cleanly.
+ */
+export async function startNodes() {
+  // Told to stop when this process dies, however it does.
+  const command = ['--pdeathsig', 'TERM', path.join(tree, 'scripts/run.sh'), '--json'];
+  const run = spawn('setpriv', command, { cwd: tree, stdio: ['ignore', 'pipe', 'pipe'] });
+  const output = [];
+  const exited = once(run, 'close');
+  const ready = new Promise((resolve, reject) => {
+    readline.createInterface({ input: run.stderr }).on('line', (line) => output.push(line));
+    readline.createInterface({ input: run.stdout }).on('line', (line) => {
+      output.push(line);
+      if (line.startsWith('ready {')) resolve(JSON.parse(line.slice('ready '.length)));
+    });
+    exited.then(([code, signal]) => reject(new Error(`run.sh ended (${code ?? signal}):\n${output.join('\n')}`)));
+  });
+  const what = await ready;
+  return {
+    ...what,
+    output,
+    async stop() {
+      run.kill('SIGTERM');
+      const [code, signal] = await exited;
+      const text = output.join('\n');
+      if (code !== 0) throw new Error(`run.sh ended with ${code ?? signal}:\n${text}`);
+      // A worker that a test killed is fine (signal 9), everything else that nginx is alarmed about is not.
+      const alarms = output.filter((line) => /\[(alert|crit|emerg)\]/.test(line) && !line.includes('signal 9'));
+      if (alarms.length > 0) throw new Error(`nginx is alarmed:\n${alarms.join('\n')}\nin:\n${text}`);
+    },
+  };
+}
+
+/** A ticket from the demo's endpoint on this node. */
+export async function ticketFor(node, name) {
+  const response = await fetch(new URL(`ticket?name=${encodeURIComponent(name)}`, node), { method: 'POST' });
+  const body = await response.json();
+  if (!response.ok) throw new Error(`${response.status}: ${body.error}`);
+  return body.ticket;
+}
+
+/** Publishes as a back end does; resolves with the response. */
+export function post(node, channel, body, type = 'application/json') {
+  return fetch(new URL(`publish/${channel}`, node), { method: 'POST', body, headers: { 'Content-Type': type } });
+}
