@@ -22,7 +22,7 @@ my $ipv6 = IO::Socket::IP->new(LocalHost => '::1', LocalPort => 0, Listen => 1);
 my $node = $t->node(
     'a',
     workers  => 2,
-    listen   => [ "127.0.0.1:$tls ssl", "unix:$unix", $ipv6 ? '[::1]:' . $t->port : () ],
+    listen   => [ "127.0.0.1:$tls ssl sndbuf=16k", "unix:$unix", $ipv6 ? '[::1]:' . $t->port : () ],
     server   => "        ssl_certificate $cert;\n        ssl_certificate_key $pkey;\n",
     http     => "    weft_drain 1s;\n",
     location => "weft_ticket key=$key; weft_rate off; weft_heartbeat 1s timeout=2s; weft_message_size 1m; weft_send_queue 8m;",
@@ -67,6 +67,18 @@ check 'many small messages pass TLS' => sub {
     $ann->raw_send(join '', map { Weft::Client::frame_bytes(text => qq({"type":"ping","id":"$_"})) } 1 .. 3000);
     my @got = map { $ann->expect('pong')->{id} } 1 .. 3000;
     is_deeply(\@got, [ 1 .. 3000 ], 'three thousand, in order');
+};
+
+check 'a TLS reader that pauses gets everything once it reads again' => sub {
+    my $slow      = by_tls();
+    my $publisher = $node->client;
+    my $filler    = 'z' x 20_000;
+    $slow->subscribe('chat:pause');
+    for my $round (1 .. 3) {    # far more than sockets and the pipe hold, so that records are left half sent
+        $publisher->must('publish', channel => 'chat:pause', data => [ $_, $filler ]) for 1 .. 100;
+        my @got = map { $slow->next_text =~ /"data":\[(\d+),/ } 1 .. 100;
+        is_deeply(\@got, [ 1 .. 100 ], "round $round");
+    }
 };
 
 check 'heartbeats work over TLS' => sub {

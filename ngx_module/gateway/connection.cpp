@@ -20,10 +20,13 @@ void Connection::on_broken() {
     set_phase(Phase::aborted);
 }
 
-void Connection::on_blocked() {
+void Connection::on_blocked(std::size_t committed) {
     if (phase_ != Phase::open || queue_.bytes() <= endpoint_->send_queue) return;
     gateway_.counters().slow_closed.add();
-    queue_.drop_unstarted();
+    // What this turn has collected comes now, to be dropped with the rest: who got it behind a loss would resume from
+    // there.
+    gateway_.detach(*this);
+    queue_.drop_unstarted(committed);
     end(Code::slow_consumer);
 }
 

@@ -76,7 +76,8 @@ public:
     /// The socket takes no more for now. Ends the connection with 4014 when more is waiting than may. (The bound is for
     /// what a reader leaves lying, so it is looked at only after the socket had its chance; what one turn can add is
     /// bounded by what weftd sends in one, and shared between connections.)
-    void on_blocked();
+    /// The first `committed` bytes of the queue must be written as they are all the same (see SendQueue).
+    void on_blocked(std::size_t committed = 0);
 
     /// This worker is going: at `deadline` the client is told to reconnect, and the connection ends with 1012.
     void drain(Instant deadline);

@@ -156,6 +156,8 @@ private:
     void execute(Connection& connection, std::string_view id, const command::Ping& ping);
     bool allowed(Connection& connection, std::string_view id, Action action, std::string_view channel,
                  const ChannelRule*& rule);
+    /// Whether weftd can be asked for something: the link is up, and not too much waits for it.
+    [[nodiscard]] bool link_ready() const noexcept { return link_.up() && link_.queued_bytes() < kMaxLinkBytes; }
     /// A new request's number, or 0 when the link is down or full.
     std::uint64_t new_request(Request request);
     void fail_unavailable(Connection& connection, std::string_view id);

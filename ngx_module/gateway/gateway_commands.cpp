@@ -40,7 +40,7 @@ void Gateway::fail_unavailable(Connection& connection, std::string_view id) {
 }
 
 std::uint64_t Gateway::new_request(Request request) {
-    if (!link_.up() || requests_.size() >= kMaxRequests || link_.queued_bytes() >= kMaxLinkBytes) return 0;
+    if (!link_ready() || requests_.size() >= kMaxRequests) return 0;
     if (request.connection != nullptr) ++request.connection->requests_;
     request.open = true;
     requests_.push_back(std::move(request));
@@ -63,10 +63,11 @@ Gateway::Request Gateway::take_request(std::uint64_t number) {
 }
 
 void Gateway::fail_requests() {
-    std::deque<Request> requests;
-    requests.swap(requests_);
-    first_request_ += requests.size();
-    for (Request& request : requests) {
+    // One by one: an observer may cancel another that is still behind it.
+    while (!requests_.empty()) {
+        const Request request = std::move(requests_.front());
+        requests_.pop_front();
+        ++first_request_;
         if (!request.open) continue;
         counters_.pending.subtract();
         if (request.connection != nullptr) {
@@ -89,11 +90,11 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
             return;
         }
     }
-    if (!link_.up()) {
+    Feed* feed = find_feed(subscribe.channel);
+    if (!link_.up() || (feed == nullptr && !link_ready())) {  // what is known here needs no room on the link
         fail_unavailable(connection, id);
         return;
     }
-    Feed* feed = find_feed(subscribe.channel);
     const bool already =
         feed != nullptr && std::any_of(connection.subscriptions_.begin(), connection.subscriptions_.end(),
                                        [feed](const auto& entry) { return entry.feed == feed; });
@@ -167,7 +168,7 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
     if (!allowed(connection, id, Action::signal, signal.channel, rule)) return;
     std::uint64_t number = 0;
     if (!id.empty()) number = new_request({&connection, nullptr, std::string(id), false, false});
-    if (!link_.up() || (!id.empty() && number == 0)) {
+    if (!link_ready() || (!id.empty() && number == 0)) {
         fail_unavailable(connection, id);
         return;
     }

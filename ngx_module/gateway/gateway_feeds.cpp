@@ -115,6 +115,7 @@ void Gateway::settle(Feed& feed, const v1::Subscribed& subscribed) {
         ServerFrame frame;
         frame.body = event::Gap{feed.name};
         broadcast(feed, frame, 0);
+        deliver_collected(feed);  // those who join now missed nothing
     }
     std::vector<Feed::Waiting> waiting;
     waiting.swap(feed.waiting);

@@ -55,11 +55,17 @@ void SendQueue::consume(std::size_t count) noexcept {
     }
 }
 
-void SendQueue::drop_unstarted() noexcept {
-    std::vector<SharedBytes>().swap(rest_);
-    rest_head_ = 0;
-    if (offset_ == 0) first_ = SharedBytes();
+void SendQueue::drop_unstarted(std::size_t committed) noexcept {
+    if (offset_ == 0 && committed == 0) first_ = SharedBytes();
     bytes_ = first_ ? first_.size() - offset_ : 0;
+    std::size_t kept = rest_head_;
+    for (; kept < rest_.size() && bytes_ < committed; ++kept) bytes_ += rest_[kept].size();
+    if (kept == rest_head_) {
+        std::vector<SharedBytes>().swap(rest_);
+        rest_head_ = 0;
+    } else {
+        rest_.resize(kept);
+    }
 }
 
 }  // namespace weft

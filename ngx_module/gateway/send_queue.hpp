@@ -26,8 +26,9 @@ public:
     void consume(std::size_t count) noexcept;
 
     /// Drops everything but the rest of a chunk that is already partly written (the peer is in the middle of its
-    /// frames).
-    void drop_unstarted() noexcept;
+    /// frames), and the chunks that any of the first `committed` bytes belong to: TLS has sealed those in a record that
+    /// is still to be sent.
+    void drop_unstarted(std::size_t committed = 0) noexcept;
 
 private:
     SharedBytes first_;  // the chunk in front, partly written up to offset_

@@ -19,6 +19,13 @@ void Socket::adopt(Worker& worker, ngx_connection_t* connection, std::unique_ptr
     ngx_reusable_connection(connection, 0);
     if (connection->read->timer_set) ngx_del_timer(connection->read);
     if (connection->write->timer_set) ngx_del_timer(connection->write);
+#if (NGX_HTTP_SSL)
+    if (connection->ssl != nullptr) {
+        // What is queued moves in memory between two attempts to write it, which OpenSSL refuses unless told so; and a
+        // write that ends with each record says how much of the queue is sealed.
+        SSL_set_mode(connection->ssl->connection, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_ENABLE_PARTIAL_WRITE);
+    }
+#endif
     if (ngx_tcp_nodelay(connection) != NGX_OK || ngx_handle_read_event(connection->read, 0) != NGX_OK) {
         socket.on_broken();
         return;
@@ -102,16 +109,20 @@ bool Socket::write_queue() {
         const std::string_view bytes = queue().next(worker_.write_buffer(), Worker::kWriteBuffer);
         const ssize_t sent =
             connection_->send(connection_, reinterpret_cast<u_char*>(const_cast<char*>(bytes.data())), bytes.size());
-        if (sent == NGX_AGAIN) break;
+        if (sent == NGX_AGAIN) {
+            if (connection_->ssl != nullptr) sealed_ = std::min(bytes.size(), kMaxRecord);
+            break;
+        }
         if (sent <= 0) {
             on_broken();
             return false;
         }
+        sealed_ = 0;
         gateway().counters().bytes_out.add(static_cast<std::uint64_t>(sent));
         queue().consume(static_cast<std::size_t>(sent));
     }
     if (queue().empty()) return true;
-    on_blocked();
+    on_blocked(sealed_);
     if (ngx_handle_write_event(connection_->write, 0) != NGX_OK) on_broken();
     return false;
 }

@@ -22,6 +22,7 @@ public:
     void flush();
 
 private:
+    static constexpr std::size_t kMaxRecord = 16'384;  // bytes of plaintext in one TLS record, RFC 8446 §5.1
     static constexpr int kReadsATurn = 4;  // of Worker::kReadBuffer each, so that one flooder leaves time for others
 
     void on_readable();
@@ -32,7 +33,8 @@ private:
 
     Worker& worker_;
     ngx_connection_t* connection_ = nullptr;
-    bool shut_ = false;  // our side of TCP is closed
+    bool shut_ = false;       // our side of TCP is closed
+    std::size_t sealed_ = 0;  // bytes in front of the queue that TLS has sealed in a record and not yet sent
 };
 
 }  // namespace weft
