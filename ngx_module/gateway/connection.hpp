@@ -128,7 +128,8 @@ private:
     std::uint32_t last_strike_ms_ = 0;  // wrapping
     Phase phase_ = Phase::open;
     bool opened_ = false;
-    bool dirty_ = false;  // in the gateway's list of connections to flush
+    bool dirty_ = false;       // in the gateway's list of connections to flush
+    bool late_reply_ = false;  // in the gateway's list of replies for the end of the turn
     bool probing_ = false;
     bool draining_ = false;
 };

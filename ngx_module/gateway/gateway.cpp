@@ -5,6 +5,12 @@
 
 namespace weft {
 
+namespace {
+
+constexpr std::size_t kMaxKeptBatches = 1024;  // of a turn, kept with their buffers for the next one
+
+}  // namespace
+
 Gateway::Gateway(v1::Hello hello, LinkTimings timings, const ChannelRules& rules, Counters& counters, Host& host,
                  Instant now, WallTime wall)
     : rules_(rules),
@@ -36,6 +42,13 @@ void Gateway::mark_dirty(Connection& connection) {
 void Gateway::end_turn() {
     for (std::size_t i = 0; i < batches_used_; ++i) deliver(batches_[i]);
     batches_used_ = 0;
+    if (batches_.size() > kMaxKeptBatches) batches_.resize(kMaxKeptBatches);
+    for (LateReply& reply : late_replies_) {
+        if (reply.connection == nullptr) continue;
+        reply.connection->late_reply_ = false;
+        if (reply.connection->phase() == Connection::Phase::open) push(*reply.connection, std::move(reply.bytes), 1);
+    }
+    late_replies_.clear();
     // Flushing may end connections, and that may make others dirty; those wait for the next turn.
     turn_scheduled_ = false;
     std::vector<Connection*> dirty;
@@ -86,6 +99,11 @@ void Gateway::remove(Connection& connection) {
         connection.dirty_ = false;
         std::erase(dirty_, &connection);
     }
+    if (connection.late_reply_) {
+        for (LateReply& reply : late_replies_) {
+            if (reply.connection == &connection) reply.connection = nullptr;
+        }
+    }
     if (connection.opened_) {
         connection.opened_ = false;
         --open_;
@@ -112,6 +130,15 @@ void Gateway::send(Connection& connection, const ServerFrame& frame) {
     scratch_.clear();
     connection.wire_->append(frame, scratch_);
     push(connection, SharedBytes(scratch_), 1);
+}
+
+void Gateway::send_late(Connection& connection, const ServerFrame& frame) {
+    if (connection.phase() != Connection::Phase::open) return;
+    scratch_.clear();
+    connection.wire_->append(frame, scratch_);
+    late_replies_.push_back({&connection, SharedBytes(scratch_)});
+    connection.late_reply_ = true;
+    mark_dirty(connection);
 }
 
 void Gateway::push(Connection& connection, SharedBytes chunk, std::uint32_t frames) {

@@ -59,7 +59,8 @@ class Gateway final : private LinkDialer::Events {
 public:
     static constexpr std::size_t kMaxRequests = 65'536;             // unanswered by weftd
     static constexpr std::size_t kMaxLinkBytes = 16 * 1024 * 1024;  // queued for weftd
-    static constexpr std::size_t kMaxChunk = 64 * 1024;             // of one channel's publications in one turn
+    static constexpr std::size_t kMaxWaiting = 8;        // subscribes of one connection to one channel, unanswered
+    static constexpr std::size_t kMaxChunk = 64 * 1024;  // of one channel's publications in one turn
     static constexpr std::chrono::milliseconds kRetryAfter{1'000};  // told with 4017
 
     enum class Level { info, warning, error };
@@ -137,6 +138,10 @@ private:
         bool rpc = false;
         bool open = false;
     };
+    struct LateReply {  // goes behind what the turn collected
+        Connection* connection;
+        SharedBytes bytes;
+    };
     struct TurnBatch {  // what one feed collected in this turn, encoded for each wire in use
         Feed* feed = nullptr;
         std::string bytes[Wire::kMax];
@@ -180,6 +185,8 @@ private:
     void deliver_collected(Feed& feed);
     void broadcast(Feed& feed, const ServerFrame& frame, std::uint64_t publisher);
     void push(Connection& connection, SharedBytes chunk, std::uint32_t frames);
+    /// As send(), but behind the publications of this turn: for a reply whose position covers them.
+    void send_late(Connection& connection, const ServerFrame& frame);
 
     // Link, in gateway_link.cpp.
     void on_link_up(const v1::Welcome& welcome, Instant now) override;
@@ -205,6 +212,7 @@ private:
     Wire* wires_[Wire::kMax] = {};
     std::vector<TurnBatch> batches_;  // the first `batches_used_` belong to this turn; the rest keep buffers
     std::size_t batches_used_ = 0;
+    std::vector<LateReply> late_replies_;
     std::vector<Connection*> dirty_;
     std::string scratch_;
     v1::Frame outgoing_;  // reused, so that its strings keep their memory

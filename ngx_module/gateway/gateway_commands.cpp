@@ -102,6 +102,14 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
         fail(connection, id, {Code::too_many_subscriptions, "this connection is in as many channels as it may be", {}});
         return;
     }
+    if (already && !feed->settled &&
+        std::count_if(feed->waiting.begin(), feed->waiting.end(), [&connection](const auto& waiting) {
+            return waiting.connection == &connection;
+        }) >= static_cast<std::ptrdiff_t>(kMaxWaiting)) {
+        fail(connection, id,
+             {Code::rate_limited, "subscribing to this channel several times over, unanswered yet", kRetryAfter});
+        return;
+    }
     if (feed == nullptr) feed = &make_feed(subscribe.channel);
     if (!already) connection.subscriptions_.push_back({feed, Connection::kWaiting});
     const bool resume = subscribe.position.has_value();

@@ -7,6 +7,12 @@
 
 namespace weft {
 
+namespace {
+
+constexpr std::size_t kMaxKeptBuffer = 16 * 1024;  // bytes that a slot of the turn's publications keeps for the next
+
+}  // namespace
+
 Feed* Gateway::find_feed(std::string_view channel) noexcept {
     const auto found = feeds_.find(channel);
     return found == feeds_.end() ? nullptr : found->second.get();
@@ -187,7 +193,7 @@ void Gateway::deliver(TurnBatch& batch) {
     SharedBytes chunks[Wire::kMax];
     for (std::size_t i = 0; i < Wire::kMax; ++i) {
         if (!batch.bytes[i].empty()) chunks[i] = SharedBytes(batch.bytes[i]);
-        if (batch.bytes[i].capacity() > 4 * kMaxChunk) std::string().swap(batch.bytes[i]);
+        if (batch.bytes[i].capacity() > kMaxKeptBuffer) std::string().swap(batch.bytes[i]);
     }
     for (const Feed::Subscriber& subscriber : feed.subscribers) {
         Connection& connection = *subscriber.connection;

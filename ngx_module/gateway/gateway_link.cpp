@@ -101,7 +101,7 @@ void Gateway::on_link_frame(v1::Frame& frame, Instant) {
             ServerFrame out;
             out.id = request.id;
             out.body = event::Published{published.message_id(), published.position()};
-            send(*request.connection, out);
+            send_late(*request.connection, out);  // its position covers what was published before it
             return;
         }
         case v1::Frame::kRpcResult: {

@@ -98,6 +98,22 @@ TEST_F(GatewaySubscribe, AnswersBothWhoAskedTwiceWhileWaiting) {
     EXPECT_EQ(counters.subscriptions.value(), 1U);
 }
 
+TEST_F(GatewaySubscribe, BoundsHowOftenOneAsksForAChannelBeforeItsAnswer) {
+    Client& ann = connect();
+    weftd.answers = false;
+    for (std::size_t i = 0; i < Gateway::kMaxWaiting; ++i) say(ann, subscribe("chat:a", "1"));
+    run();
+    EXPECT_EQ(ann.take(), Lines{});
+    say(ann, subscribe("chat:a", "2"));
+    run();
+    const Lines answer = ann.take();
+    ASSERT_EQ(answer.size(), 1U);
+    EXPECT_TRUE(answer[0].starts_with("error#2 4004")) << answer[0];
+    weftd.send(subscribed("chat:a", "k.0"));
+    run();
+    EXPECT_EQ(ann.take().size(), Gateway::kMaxWaiting);
+}
+
 TEST_F(GatewaySubscribe, WithdrawsInterestWithTheLastSubscriberOnly) {
     Client& ann = subscriber("chat:a", "ann");
     Client& bob = subscriber("chat:a", "bob");
