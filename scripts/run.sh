@@ -29,13 +29,15 @@ chmod 711 "$state" # nginx's workers, if they run as another user, must reach th
 names=() pids=()
 
 # start NAME COMMAND… : runs it beside us, its output labelled. It has a session of its own, so that Ctrl-C reaches us
-# alone and we decide the order of stopping; it is told to stop if we are killed.
+# alone and we decide the order of stopping; it is told to stop if we are killed. NAME.meshed gets weftd's line that says
+# that it hears its peer.
 start() {
     local name=$1 label
     printf -v label '%-8s' "$name"
     shift
     setsid setpriv --pdeathsig TERM "$@" </dev/null 9>&- \
-        > >(trap '' INT TERM && exec 9>&- sed -u "s/^/$label | /") 2>&1 &
+        > >(trap '' INT TERM && exec 9>&- sed -u -e "/event=peer_up .*direction=out/w $state/$name.meshed" \
+            -e "s/^/$label | /") 2>&1 &
     names+=("$name") pids+=($!)
 }
 
@@ -156,6 +158,8 @@ answers() {
 }
 until_true 'node A' answers "$port_a"
 until_true 'node B' answers "$port_b"
+meshed() { [[ -s "$state/A weftd.meshed" && -s "$state/B weftd.meshed" ]]; }
+until_true 'the mesh' meshed
 exec 9>&-
 
 say ''
