@@ -4,7 +4,7 @@
 #   format      clang-format changes nothing
 #   scripts     shellcheck
 #   asan        the unit and simulation tests with AddressSanitizer and UndefinedBehaviorSanitizer
-#   tsan        the same with ThreadSanitizer
+#   tsan        the same with ThreadSanitizer (tests/tsan.supp: what it can't see of libzmq)
 #   tidy        clang-tidy (.clang-tidy)
 #   fuzz        each fuzzer for WEFT_FUZZ_SECONDS (10)
 # shellcheck disable=SC2317 # the looks are called by name
@@ -25,13 +25,14 @@ configure() {
     cmake -S "$root" -B "$folder" -G Ninja -DWEFT_MODULE=OFF "$@"
 }
 
-# The tests of a sanitized build.
+# sanitized FOLDER SANITIZER : the tests of a sanitized build.
 sanitized() {
     local folder=$build/$1 sanitizer=$2
     configure "$folder" -DWEFT_SANITIZE="$sanitizer" -DWEFT_BENCH=OFF &&
         ninja -C "$folder" &&
         ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 \
-            UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \
+            UBSAN_OPTIONS=print_stacktrace=1 \
+            TSAN_OPTIONS="halt_on_error=1:second_deadlock_stack=1:suppressions=$root/tests/tsan.supp" \
             ctest --test-dir "$folder" --output-on-failure --no-tests=error -j2
 }
 

@@ -3,9 +3,8 @@
 
 #include <string>
 #include <string_view>
-#include <vector>
-
 #include <tl/expected.hpp>
+#include <vector>
 
 namespace weft {
 
@@ -22,7 +21,7 @@ public:
     [[nodiscard]] bool allows(std::string_view origin, std::string_view host) const noexcept;
 
 private:
-    std::vector<std::string> entries_;   // normalised: lower case, default port left out
+    std::vector<std::string> entries_;  // normalised: lower case, default port left out
     bool any_ = false;
     bool same_host_ = false;
 };

@@ -2,9 +2,9 @@
 //
 // The algorithm is chosen when the object is made, by the configuration; a ticket's header is only compared with it.
 //
-// Why OpenSSL and not a JOSE library such as cjose: cjose compares MACs in constant time, but it takes the algorithm from
-// the token's own header and accepts members that are given twice. We would need our own strict parser in front of it,
-// and two parsers that read the same token differently are how forgeries get through.
+// Why OpenSSL and not a JOSE library such as cjose: cjose compares MACs in constant time, but it takes the algorithm
+// from the token's own header and accepts members that are given twice. We would need our own strict parser in front of
+// it, and two parsers that read the same token differently are how forgeries get through.
 #pragma once
 
 #include <memory>

@@ -6,7 +6,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-
 #include <tl/expected.hpp>
 
 #include "auth/grants.hpp"
@@ -20,11 +19,11 @@ inline constexpr std::size_t kMaxUser = 255;      // bytes of `sub`
 inline constexpr std::size_t kMaxTicketId = 255;  // bytes of `jti`
 
 struct Ticket {
-    std::string user;                             // `sub`
-    WallTime expires_at;                          // `exp`
-    std::optional<WallTime> issued_at;            // `iat`
-    std::string id;                               // `jti`, may be empty
-    Grants grants;                                // `channels` and `rpc`
+    std::string user;                   // `sub`
+    WallTime expires_at;                // `exp`
+    std::optional<WallTime> issued_at;  // `iat`
+    std::string id;                     // `jti`, may be empty
+    Grants grants;                      // `channels` and `rpc`
 };
 
 /// Why a ticket was refused; `detail` is for the error log and holds nothing of the ticket's or key's bytes, but for a
@@ -48,7 +47,7 @@ public:
 
     TicketVerifier(TicketVerifier&&) noexcept;
     TicketVerifier& operator=(TicketVerifier&&) noexcept;
-    ~TicketVerifier();                            // wipes the key
+    ~TicketVerifier();  // wipes the key
 
     /// Signature first (compared in constant time), then claims. `sub` and `exp` are required.
     [[nodiscard]] tl::expected<Ticket, TicketError> verify(std::string_view compact, WallTime now) const;

@@ -3,7 +3,6 @@
 
 #include <string>
 #include <string_view>
-
 #include <tl/expected.hpp>
 
 #include "codec/message.hpp"
@@ -12,9 +11,9 @@ namespace weft {
 
 /// Why a message is not a command. Answered with an error frame; the connection goes on.
 struct CommandError {
-    Code code;               // mostly invalid_message
-    std::string message;     // names what was wrong and what was expected; quotes at most 64 bytes of the input
-    std::string id;          // of the faulty command, where it could be read
+    Code code;            // mostly invalid_message
+    std::string message;  // names what was wrong and what was expected; quotes at most 64 bytes of the input
+    std::string id;       // of the faulty command, where it could be read
 };
 
 class Codec {

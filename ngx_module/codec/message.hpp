@@ -19,31 +19,34 @@ using Json = std::string_view;
 namespace command {
 struct Subscribe {
     std::string_view channel;
-    std::optional<std::string_view> position;   // asks to resume
-    bool echo = true;                           // false: not one's own publications
+    std::optional<std::string_view> position;  // asks to resume
+    bool echo = true;                          // false: not one's own publications
 };
-struct Unsubscribe { std::string_view channel; };
+struct Unsubscribe {
+    std::string_view channel;
+};
 struct Publish {
     std::string_view channel;
     Json data;
-    std::string_view message_id;                // empty: none given
+    std::string_view message_id;  // empty: none given
 };
 struct Signal {
     std::string_view channel;
     std::string_view name;
-    Json data;                                  // empty: none
+    Json data;  // empty: none
 };
 struct Rpc {
     std::string_view method;
-    Json params;                                // empty: none
+    Json params;  // empty: none
 };
 struct Ping {};
 }  // namespace command
 
 struct Command {
-    std::string_view id;                        // empty: none; at most kMaxId bytes
+    std::string_view id;  // empty: none; at most kMaxId bytes
     std::variant<command::Subscribe, command::Unsubscribe, command::Publish, command::Signal, command::Rpc,
-                 command::Ping> body;
+                 command::Ping>
+        body;
 };
 
 inline constexpr std::size_t kMaxId = 64;          // bytes of a command's id and of a message_id
@@ -54,7 +57,7 @@ inline constexpr std::size_t kMaxDepth = 64;       // nesting of JSON in one mes
 /// Who published. No user and client 0: a back end, by HTTP; then frames carry no publisher.
 struct Publisher {
     std::string_view user;
-    std::uint64_t client_id = 0;                // written as 16 hex digits
+    std::uint64_t client_id = 0;  // written as 16 hex digits
     [[nodiscard]] bool known() const noexcept { return client_id != 0; }
 };
 
@@ -64,22 +67,24 @@ struct Established {
     std::string_view user;
     WallTime server_time;
     std::chrono::milliseconds heartbeat;
-    std::string_view node;                      // empty while the broker is away
-    std::size_t max_message;                    // bytes
-    double messages_per_second;                 // 0: no limit
+    std::string_view node;       // empty while the broker is away
+    std::size_t max_message;     // bytes
+    double messages_per_second;  // 0: no limit
 };
 struct Subscribed {
     std::string_view channel;
     std::string_view position;
-    bool recovered;                             // everything missed is in the replay; false when not resumed
-    bool resumed;                               // whether it asked
+    bool recovered;  // everything missed is in the replay; false when not resumed
+    bool resumed;    // whether it asked
     std::uint32_t replay = 0;
 };
 struct Unsubscribed {
     std::string_view channel;
-    std::optional<Code> code;                   // why the server ended it; none: the client did
+    std::optional<Code> code;  // why the server ended it; none: the client did
 };
-struct Published { std::string_view message_id, position; };   // both empty: the answer to a signal with id
+struct Published {
+    std::string_view message_id, position;
+};  // both empty: the answer to a signal with id
 struct Event {
     std::string_view channel;
     Json data;
@@ -89,27 +94,32 @@ struct Event {
 };
 struct Signal {
     std::string_view channel, name;
-    Json data;                                  // empty: left out
+    Json data;  // empty: left out
     Publisher publisher;
 };
-struct RpcResponse { Json result; };
+struct RpcResponse {
+    Json result;
+};
 struct Pong {};
-struct Gap { std::string_view channel; };
+struct Gap {
+    std::string_view channel;
+};
 struct Reconnect {
     std::chrono::milliseconds after;
     std::string_view reason;
 };
 struct Error {
     Code code;
-    std::string_view message;                   // a sentence for the developer
-    std::chrono::milliseconds retry_after{0};   // 0: not said
+    std::string_view message;                  // a sentence for the developer
+    std::chrono::milliseconds retry_after{0};  // 0: not said
 };
 }  // namespace event
 
 struct ServerFrame {
-    std::string_view id;                        // of the command that this answers; empty: none
+    std::string_view id;  // of the command that this answers; empty: none
     std::variant<event::Established, event::Subscribed, event::Unsubscribed, event::Published, event::Event,
-                 event::Signal, event::RpcResponse, event::Pong, event::Gap, event::Reconnect, event::Error> body;
+                 event::Signal, event::RpcResponse, event::Pong, event::Gap, event::Reconnect, event::Error>
+        body;
 };
 
 }  // namespace weft

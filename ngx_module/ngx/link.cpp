@@ -112,8 +112,9 @@ void Link::on_readable(ngx_event_t* event) noexcept {
     auto& link = *static_cast<Link*>(connection->data);
     try {
         link.gateway_.set_time(monotonic_now(), wall_now());
-        link.receive_monitor();
         link.receive();
+        // What came before a disconnect counts: its answers are still the session's.
+        if (!readable(*link.dealer_)) link.receive_monitor();
         link.flush();
     } catch (const std::exception& error) {
         ngx_log_error(NGX_LOG_ALERT, link.cycle_->log, 0, "weft: reading the link failed: %s", error.what());

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "ngx/response.hpp"
 #include "ngx/worker.hpp"
 
 namespace weft {
@@ -36,24 +37,7 @@ ngx_int_t status_of(Code code) noexcept {
     }
 }
 
-bool add_header(ngx_http_request_t* request, const char* name, const char* value) noexcept {
-    auto* added = static_cast<ngx_table_elt_t*>(ngx_list_push(&request->headers_out.headers));
-    if (added == nullptr) return false;
-    ngx_memzero(added, sizeof(*added));
-    added->hash = 1;
-    added->key = copy_to_pool(request->pool, name);
-    added->value = copy_to_pool(request->pool, value);
-    return added->key.data != nullptr && added->value.data != nullptr;
-}
-
-ngx_int_t respond(ngx_http_request_t* request, ngx_int_t status, const std::string& json) noexcept {
-    ngx_http_complex_value_t body;
-    ngx_memzero(&body, sizeof(body));
-    body.value = copy_to_pool(request->pool, json);
-    if (body.value.data == nullptr) return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    ngx_str_t type = ngx_string("application/json");
-    return ngx_http_send_response(request, static_cast<ngx_uint_t>(status), &type, &body);
-}
+constexpr std::string_view kJson = "application/json";
 
 ngx_int_t respond_error(ngx_http_request_t* request, const event::Error& error) {
     std::string json = "{\"code\":" + std::to_string(static_cast<unsigned>(error.code)) + ",\"reason\":";
@@ -63,10 +47,10 @@ ngx_int_t respond_error(ngx_http_request_t* request, const event::Error& error) 
     if (error.retry_after.count() > 0) {
         json += ",\"retry_after_ms\":" + std::to_string(error.retry_after.count());
         const auto seconds = std::chrono::ceil<std::chrono::seconds>(error.retry_after).count();
-        add_header(request, "Retry-After", std::to_string(seconds).c_str());
+        add_header(request, "Retry-After", std::to_string(seconds));
     }
     json += "}\n";
-    return respond(request, status_of(error.code), json);
+    return respond(request, status_of(error.code), kJson, json);
 }
 
 /// Ends the request, and with it perhaps this.
@@ -86,7 +70,7 @@ void Publishing::on_published(std::string_view message_id, std::string_view posi
     json += ",\"position\":";
     append_json_string(json, position);
     json += "}\n";
-    finish(respond(request, 202, json));
+    finish(respond(request, 202, kJson, json));
 }
 
 void Publishing::on_failed(const event::Error& error) {
@@ -207,7 +191,7 @@ ngx_int_t handle_publish(ngx_http_request_t* request) noexcept {
     if (request->method != NGX_HTTP_POST) {
         if (ngx_http_discard_request_body(request) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
         add_header(request, "Allow", "POST");
-        return respond(request, NGX_HTTP_NOT_ALLOWED,
+        return respond(request, NGX_HTTP_NOT_ALLOWED, kJson,
                        "{\"code\":4006,\"reason\":\"invalid_message\",\"message\":\"expected POST\"}\n");
     }
     const ngx_int_t result = ngx_http_read_client_request_body(request, on_body);

@@ -1,6 +1,7 @@
 // weft_status: what all workers count, as JSON.
 #include <string>
 
+#include "ngx/response.hpp"
 #include "ngx/worker.hpp"
 #include "ngx/zone.hpp"
 
@@ -40,12 +41,7 @@ ngx_int_t handle_status(ngx_http_request_t* request) noexcept {
     Worker* worker = Worker::current();
     if (worker == nullptr) return NGX_HTTP_SERVICE_UNAVAILABLE;
     try {
-        ngx_http_complex_value_t body;
-        ngx_memzero(&body, sizeof(body));
-        body.value = copy_to_pool(request->pool, status_json(*worker));
-        if (body.value.data == nullptr) return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        ngx_str_t type = ngx_string("application/json");
-        return ngx_http_send_response(request, NGX_HTTP_OK, &type, &body);
+        return respond(request, NGX_HTTP_OK, "application/json", status_json(*worker));
     } catch (const std::exception& error) {
         ngx_log_error(NGX_LOG_ERR, request->connection->log, 0, "weft: %s", error.what());
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

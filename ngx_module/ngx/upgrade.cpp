@@ -3,6 +3,7 @@
 #include <cstring>
 #include <string>
 
+#include "ngx/response.hpp"
 #include "ngx/socket.hpp"
 #include "websocket/handshake.hpp"
 
@@ -82,36 +83,9 @@ void mask_ticket(const ngx_str_t& text) noexcept {
 /// An error page of a few words: what is wrong with the request is told in its body.
 ngx_int_t refuse(ngx_http_request_t* request, int status, std::string_view why) {
     request->keepalive = 0;
-    request->headers_out.status = static_cast<ngx_uint_t>(status);
-    if (status == 426 || status == 405) {
-        auto* extra = static_cast<ngx_table_elt_t*>(ngx_list_push(&request->headers_out.headers));
-        if (extra == nullptr) return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        ngx_memzero(extra, sizeof(*extra));
-        extra->hash = 1;
-        if (status == 426) {
-            ngx_str_set(&extra->key, "Sec-WebSocket-Version");
-            ngx_str_set(&extra->value, "13");
-        } else {
-            ngx_str_set(&extra->key, "Allow");
-            ngx_str_set(&extra->value, "GET");
-        }
-    }
-    ngx_http_complex_value_t body;
-    ngx_memzero(&body, sizeof(body));
-    body.value = copy_to_pool(request->pool, std::string(why) + "\n");
-    if (body.value.data == nullptr) return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    ngx_str_t type = ngx_string("text/plain");
-    return ngx_http_send_response(request, static_cast<ngx_uint_t>(status), &type, &body);
-}
-
-bool add_header(ngx_http_request_t* request, std::string_view name, std::string_view value) {
-    auto* added = static_cast<ngx_table_elt_t*>(ngx_list_push(&request->headers_out.headers));
-    if (added == nullptr) return false;
-    ngx_memzero(added, sizeof(*added));
-    added->hash = 1;
-    added->key = copy_to_pool(request->pool, name);
-    added->value = copy_to_pool(request->pool, value);
-    return added->key.data != nullptr && added->value.data != nullptr;
+    if (status == 426 && !add_header(request, "Sec-WebSocket-Version", "13")) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (status == 405 && !add_header(request, "Allow", "GET")) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    return respond(request, status, "text/plain", std::string(why) + "\n");
 }
 
 /// What stands between the 101 and the moment in which the phase engine has let go of the request.

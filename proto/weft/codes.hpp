@@ -32,26 +32,26 @@ enum class Code : std::uint16_t {
 /// The code's name in the protocol ("rate_limited"); "unknown_error" for a number that is none of them.
 constexpr std::string_view reason(Code code) noexcept {
     switch (code) {
-    case Code::unknown_error: return "unknown_error";
-    case Code::authentication_required: return "authentication_required";
-    case Code::authentication_failed: return "authentication_failed";
-    case Code::origin_not_allowed: return "origin_not_allowed";
-    case Code::rate_limited: return "rate_limited";
-    case Code::message_too_large: return "message_too_large";
-    case Code::invalid_message: return "invalid_message";
-    case Code::channel_not_found: return "channel_not_found";
-    case Code::channel_full: return "channel_full";
-    case Code::banned: return "banned";
-    case Code::permission_denied: return "permission_denied";
-    case Code::not_subscribed: return "not_subscribed";
-    case Code::token_expired: return "token_expired";
-    case Code::revoked: return "revoked";
-    case Code::slow_consumer: return "slow_consumer";
-    case Code::too_many_connections: return "too_many_connections";
-    case Code::too_many_subscriptions: return "too_many_subscriptions";
-    case Code::unavailable: return "unavailable";
-    case Code::method_not_found: return "method_not_found";
-    case Code::timeout: return "timeout";
+        case Code::unknown_error: return "unknown_error";
+        case Code::authentication_required: return "authentication_required";
+        case Code::authentication_failed: return "authentication_failed";
+        case Code::origin_not_allowed: return "origin_not_allowed";
+        case Code::rate_limited: return "rate_limited";
+        case Code::message_too_large: return "message_too_large";
+        case Code::invalid_message: return "invalid_message";
+        case Code::channel_not_found: return "channel_not_found";
+        case Code::channel_full: return "channel_full";
+        case Code::banned: return "banned";
+        case Code::permission_denied: return "permission_denied";
+        case Code::not_subscribed: return "not_subscribed";
+        case Code::token_expired: return "token_expired";
+        case Code::revoked: return "revoked";
+        case Code::slow_consumer: return "slow_consumer";
+        case Code::too_many_connections: return "too_many_connections";
+        case Code::too_many_subscriptions: return "too_many_subscriptions";
+        case Code::unavailable: return "unavailable";
+        case Code::method_not_found: return "method_not_found";
+        case Code::timeout: return "timeout";
     }
     return "unknown_error";
 }

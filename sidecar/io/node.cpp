@@ -136,8 +136,11 @@ bool Node::receive(Instant now) {
     if (readable()) more |= workers_->receive(now);
     if (incoming_ && readable()) more |= incoming_->receive(now);
     for (const auto& link : mesh_.links()) {
-        if (readable()) link->on_monitor(now);
-        if (readable()) more |= link->receive(now);
+        const bool event = readable();
+        const bool unread = readable() && link->receive(now);
+        more |= unread;
+        // What came before a disconnect counts; only then the news of it.
+        if (event && !unread) link->on_monitor(now);
     }
     return more;
 }

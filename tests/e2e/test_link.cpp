@@ -120,6 +120,8 @@ void TestLink::turn() {
     zmq_pollitem_t items[] = {{monitor_.handle(), 0, ZMQ_POLLIN, 0}, {socket_.handle(), 0, ZMQ_POLLIN, 0}};
     zmq::poll(items, 2, std::chrono::milliseconds(20));
     zmq::message_t message;
+    // What came before a disconnect counts, a Bye above all.
+    while (socket_.recv(message, zmq::recv_flags::dontwait)) dialer_.on_message(message.to_string_view(), now());
     while (monitor_.recv(message, zmq::recv_flags::dontwait)) {
         std::uint16_t event = 0;
         std::memcpy(&event, message.data(), sizeof event);
@@ -130,7 +132,6 @@ void TestLink::turn() {
             dialer_.on_disconnected("disconnected", now());
         }
     }
-    while (socket_.recv(message, zmq::recv_flags::dontwait)) dialer_.on_message(message.to_string_view(), now());
     dialer_.on_tick(now());
     while (dialer_.wants_send(now()) && (socket_.get(zmq::sockopt::events) & ZMQ_POLLOUT) != 0) {
         dialer_.next_batch(batch_, now());
