@@ -4,23 +4,15 @@
 #include <simdjson.h>
 
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <regex>
 #include <string>
 #include <variant>
 
-namespace {
+#include "support/require.hpp"
 
-#define REQUIRE(condition)                                                       \
-    do {                                                                         \
-        if (!(condition)) {                                                      \
-            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            std::abort();                                                        \
-        }                                                                        \
-    } while (false)
+namespace {
 
 /// `json` with a 0 in place of each number, for simdjson's DOM, which refuses numbers beyond 64 bits and 1e400. What
 /// is replaced must be a number by RFC 8259 §6.

@@ -2,22 +2,13 @@
 #include "auth/ticket.hpp"
 
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 
 #include "auth/base64.hpp"
 #include "auth/signature.hpp"
+#include "support/require.hpp"
 
 namespace {
-
-#define REQUIRE(condition)                                                       \
-    do {                                                                         \
-        if (!(condition)) {                                                      \
-            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            std::abort();                                                        \
-        }                                                                        \
-    } while (false)
 
 constexpr std::string_view kKey = "0123456789abcdef0123456789abcdef";
 const weft::WallTime kNow{std::chrono::seconds(1'700'000'000)};
