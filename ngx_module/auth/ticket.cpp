@@ -145,7 +145,7 @@ tl::expected<std::string, std::string> sign_ticket(std::string_view claims, std:
     std::string compact = encode_base64(R"({"alg":"HS256","typ":"JWT"})", Base64::url);
     compact += '.';
     compact += encode_base64(claims, Base64::url);
-    const auto mac = hmac_sha256(key, compact);
+    auto mac = hmac_sha256(key, compact);
     if (!mac) return mac;
     compact += '.';
     compact += encode_base64(*mac, Base64::url);

@@ -26,8 +26,8 @@ struct EndpointSettings {
     Rate rate{100.0, 200};                                // messages of one connection
     std::chrono::milliseconds heartbeat{30'000};          // of silence until the peer is probed
     std::chrono::milliseconds heartbeat_timeout{10'000};  // from the probe until the peer is taken for dead
-    std::size_t max_message = 64 * 1024;                  // bytes of one client message
-    std::size_t send_queue = 1024 * 1024;                 // bytes that may wait for a slow reader
+    std::size_t max_message = std::size_t{64} * 1024;     // bytes of one client message
+    std::size_t send_queue = std::size_t{1024} * 1024;    // bytes that may wait for a slow reader
 };
 
 /// Who a connection is and what it may do. Shared, not copied, by whoever needs it.

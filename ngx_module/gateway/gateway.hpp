@@ -57,11 +57,11 @@ public:
 
 class Gateway final : private LinkDialer::Events {
 public:
-    static constexpr std::size_t kMaxRequests = 65'536;             // unanswered by weftd
-    static constexpr std::size_t kMaxLinkBytes = 16 * 1024 * 1024;  // queued for weftd
-    static constexpr std::size_t kMaxWaiting = 8;        // subscribes of one connection to one channel, unanswered
-    static constexpr std::size_t kMaxChunk = 64 * 1024;  // of one channel's publications in one turn
-    static constexpr std::chrono::milliseconds kRetryAfter{1'000};  // told with 4017
+    static constexpr std::size_t kMaxRequests = 65'536;                          // unanswered by weftd
+    static constexpr std::size_t kMaxLinkBytes = std::size_t{16} * 1024 * 1024;  // queued for weftd
+    static constexpr std::size_t kMaxWaiting = 8;  // subscribes of one connection to one channel, unanswered
+    static constexpr std::size_t kMaxChunk = std::size_t{64} * 1024;  // of one channel's publications in one turn
+    static constexpr std::chrono::milliseconds kRetryAfter{1'000};    // told with 4017
 
     enum class Level { info, warning, error };
 

@@ -102,7 +102,7 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
         fail(connection, id, {Code::too_many_subscriptions, "this connection is in as many channels as it may be", {}});
         return;
     }
-    if (already && !feed->settled &&
+    if (feed != nullptr && already && !feed->settled &&
         std::count_if(feed->waiting.begin(), feed->waiting.end(), [&connection](const auto& waiting) {
             return waiting.connection == &connection;
         }) >= static_cast<std::ptrdiff_t>(kMaxWaiting)) {

@@ -9,7 +9,8 @@ namespace weft {
 
 namespace {
 
-constexpr std::size_t kMaxKeptBuffer = 16 * 1024;  // bytes that a slot of the turn's publications keeps for the next
+constexpr std::size_t kMaxKeptBuffer =
+    std::size_t{16} * 1024;  // bytes that a slot of the turn's publications keeps for the next
 
 }  // namespace
 

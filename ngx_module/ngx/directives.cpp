@@ -15,8 +15,8 @@ namespace {
 
 constexpr std::size_t kMinMessageSize = 128;
 constexpr std::size_t kMaxMessageSize = kMaxData;  // what the link to weftd carries
-constexpr std::size_t kMinSendQueue = 4 * 1024;
-constexpr std::size_t kMaxKeyFile = 64 * 1024;
+constexpr std::size_t kMinSendQueue = std::size_t{4} * 1024;
+constexpr std::size_t kMaxKeyFile = std::size_t{64} * 1024;
 
 char* const kFailed = static_cast<char*>(NGX_CONF_ERROR);
 

@@ -79,8 +79,7 @@ ngx_connection_t* Link::watch(zmq::socket_t& socket) {
     connection->write->log = cycle_->log;
     // Level-triggered, though ZeroMQ's descriptor says only that something may have changed: reading the socket's
     // events takes that notice away.
-    const ngx_uint_t flags = (ngx_event_flags & NGX_USE_CLEAR_EVENT) != 0 ? NGX_LEVEL_EVENT : 0;
-    if (ngx_add_event(connection->read, NGX_READ_EVENT, flags) != NGX_OK) {
+    if (ngx_add_event(connection->read, NGX_READ_EVENT, NGX_LEVEL_EVENT) != NGX_OK) {
         ngx_free_connection(connection);
         throw std::runtime_error("the event loop doesn't take ZeroMQ's descriptor");
     }

@@ -23,7 +23,7 @@ struct MainSettings {
     bool used = false;  // some location does something with Weft
 
     static constexpr const char* kDefaultSidecar = "ipc:///run/weft/weftd.sock";
-    static constexpr std::size_t kDefaultZone = 1024 * 1024;
+    static constexpr std::size_t kDefaultZone = std::size_t{1024} * 1024;
     static constexpr ngx_msec_t kDefaultDrain = 10'000;
 };
 

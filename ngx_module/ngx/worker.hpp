@@ -14,9 +14,10 @@ namespace weft {
 
 class Worker final : private Gateway::Host {
 public:
-    static constexpr ngx_msec_t kTick = 50;                  // milliseconds
-    static constexpr std::size_t kReadBuffer = 64 * 1024;    // bytes, for one read of any connection
-    static constexpr std::size_t kWriteBuffer = 128 * 1024;  // bytes, to gather what goes out in one send()
+    static constexpr ngx_msec_t kTick = 50;                             // milliseconds
+    static constexpr std::size_t kReadBuffer = std::size_t{64} * 1024;  // bytes, for one read of any connection
+    static constexpr std::size_t kWriteBuffer =
+        std::size_t{128} * 1024;  // bytes, to gather what goes out in one send()
 
     /// This process's worker; null where Weft isn't configured, or it could not be started.
     static Worker* current() noexcept;

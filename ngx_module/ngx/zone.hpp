@@ -6,8 +6,8 @@
 
 namespace weft {
 
-inline constexpr std::size_t kMaxWorkers = 256;      // at the same time, those of old configurations included
-inline constexpr std::size_t kMinZone = 128 * 1024;  // bytes, nginx's slab pages included
+inline constexpr std::size_t kMaxWorkers = 256;  // at the same time, those of old configurations included
+inline constexpr std::size_t kMinZone = std::size_t{128} * 1024;  // bytes, nginx's slab pages included
 
 /// Registers the zone "weft" with the configuration that is being read; null after logging why not.
 ngx_shm_zone_t* add_zone(ngx_conf_t* cf, std::size_t size) noexcept;

@@ -16,9 +16,10 @@ namespace weft {
 
 inline constexpr std::uint32_t kLinkVersion = 1;
 inline constexpr std::size_t kMaxBatchFrames = 1024;
-inline constexpr std::size_t kMaxData = 8 * 1024 * 1024;  // bytes of the data of one publication, signal or call
+inline constexpr std::size_t kMaxData =
+    std::size_t{8} * 1024 * 1024;  // bytes of the data of one publication, signal or call
 inline constexpr std::size_t kMaxBatchBytes =
-    256 * 1024;  // a batch is closed once it reaches this; one frame may be larger
+    std::size_t{256} * 1024;  // a batch is closed once it reaches this; one frame may be larger
 
 inline constexpr std::size_t kMaxUnnumbered = 8;                   // Resets and Refusals that wait for one dialer
 inline constexpr std::chrono::milliseconds kMaxReopenDelay{5000};  // of a dialer whose sessions keep being reset
