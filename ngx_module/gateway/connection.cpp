@@ -21,7 +21,7 @@ void Connection::on_broken() {
 }
 
 void Connection::on_blocked(std::size_t committed) {
-    if (phase_ != Phase::open || queue_.bytes() <= endpoint_->send_queue) return;
+    if (phase_ != Phase::open || endpoint_->echo || queue_.bytes() <= endpoint_->send_queue) return;
     gateway_.counters().slow_closed.add();
     // What this turn has collected comes now, to be dropped with the rest: who got it behind a loss would resume from
     // there.
@@ -56,6 +56,16 @@ void Connection::set_phase(Phase phase) {
 void Connection::push_raw(std::string_view bytes) {
     queue_.push(SharedBytes(bytes));
     gateway_.mark_dirty(*this);
+}
+
+bool Connection::may_read() const noexcept {
+    if (phase_ != Phase::open) return true;  // what comes is thrown away, and may be the peer's goodbye
+    if (endpoint_->echo && queue_.bytes() > endpoint_->send_queue) return false;
+    return !gateway_.congested();
+}
+
+void Connection::pause_reading() {
+    gateway_.add_paused(*this);
 }
 
 bool Connection::within_rate(std::chrono::milliseconds& retry_after) {
@@ -97,6 +107,11 @@ void Connection::on_deadline() {
         frame.body = event::Reconnect{std::chrono::milliseconds(100 + gateway_.random() % 900), "shutting_down"};
         gateway_.send(*this, frame);
         end(static_cast<std::uint16_t>(websocket::Close::service_restart), "reconnect");
+        return;
+    }
+    if (paused_) {  // its silence is ours
+        heard();
+        arm_heartbeat();
         return;
     }
     if (probing_) {

@@ -11,6 +11,7 @@
 #include "auth/grants.hpp"
 #include "codec/message.hpp"
 #include "gateway/send_queue.hpp"
+#include "gateway/tally.hpp"
 #include "gateway/wire.hpp"
 #include "limit/timer_wheel.hpp"
 #include "limit/token_bucket.hpp"
@@ -28,6 +29,7 @@ struct EndpointSettings {
     std::chrono::milliseconds heartbeat_timeout{10'000};  // from the probe until the peer is taken for dead
     std::size_t max_message = std::size_t{64} * 1024;     // bytes of one client message
     std::size_t send_queue = std::size_t{1024} * 1024;    // bytes that may wait for a slow reader
+    bool echo = false;                                    // messages go back as they came; no codec, no channels
 };
 
 /// Who a connection is and what it may do. Shared, not copied, by whoever needs it.
@@ -63,6 +65,9 @@ public:
     [[nodiscard]] std::string_view user() const noexcept {
         return identity_ ? std::string_view(identity_->user) : std::string_view();
     }
+    /// Has this connection counted for itself; nothing does unless asked to.
+    void keep_tally() { tally_ = std::make_unique<Tally>(); }
+    [[nodiscard]] Tally* tally() noexcept { return tally_.get(); }
     /// The code that this connection ended with; 0 while it is open, 1006 when it just broke.
     [[nodiscard]] std::uint16_t close_code() const noexcept { return close_code_; }
 
@@ -78,6 +83,10 @@ public:
     /// bounded by what weftd sends in one, and shared between connections.)
     /// The first `committed` bytes of the queue must be written as they are all the same (see SendQueue).
     void on_blocked(std::size_t committed = 0);
+
+    /// Whether its input is to be read now. If not, the host calls pause_reading() and reads on after Host::read_on().
+    [[nodiscard]] bool may_read() const noexcept;
+    void pause_reading();
 
     /// This worker is going: at `deadline` the client is told to reconnect, and the connection ends with 1012.
     void drain(Instant deadline);
@@ -119,6 +128,7 @@ private:
     std::shared_ptr<const Identity> identity_;
     std::uint64_t client_id_ = 0;
     SendQueue queue_;
+    std::unique_ptr<Tally> tally_;
     std::vector<Subscription> subscriptions_;
     Instant last_heard_{};
     TokenBucket bucket_;
@@ -132,6 +142,7 @@ private:
     bool late_reply_ = false;  // in the gateway's list of replies for the end of the turn
     bool probing_ = false;
     bool draining_ = false;
+    bool paused_ = false;  // in the gateway's list of connections that wait for leave to read on
 };
 
 }  // namespace weft

@@ -25,6 +25,7 @@ struct Counters {
     Counter channels;       // with at least one subscriber here
     Counter pending;        // requests that weftd has not answered yet
     Counter link_up;        // 1 when the link to weftd has a session
+    Counter paused;         // connections that are not read for now, since weftd doesn't keep up
     // Totals: kept when the worker ends.
     Counter accepted;      // connections
     Counter refused;       // upgraded and closed at once for their credentials
@@ -42,7 +43,8 @@ struct Counters {
 
 /// The gauges and the totals, for code that treats each kind alike.
 inline constexpr Counter Counters::*kGauges[] = {
-    &Counters::active, &Counters::subscriptions, &Counters::channels, &Counters::pending, &Counters::link_up,
+    &Counters::active,  &Counters::subscriptions, &Counters::channels,
+    &Counters::pending, &Counters::link_up,       &Counters::paused,
 };
 inline constexpr Counter Counters::*kTotals[] = {
     &Counters::accepted, &Counters::refused,      &Counters::messages_in,     &Counters::messages_out,

@@ -63,6 +63,30 @@ void Gateway::end_turn() {
     }
 }
 
+void Gateway::add_paused(Connection& connection) {
+    if (connection.paused_) return;
+    connection.paused_ = true;
+    paused_.push_back(&connection);
+    counters_.paused.add();
+}
+
+void Gateway::resume_paused() {
+    if (congested_ && (!link_.up() || link_.queued_bytes() <= kRelievedBytes)) congested_ = false;
+    if (congested_ || paused_.empty()) return;
+    std::vector<Connection*> paused;
+    paused.swap(paused_);
+    for (Connection* connection : paused) {
+        if (!connection->may_read()) {
+            paused_.push_back(connection);
+            continue;
+        }
+        connection->paused_ = false;
+        counters_.paused.subtract();
+        connection->heard();  // its silence was ours
+        host_.read_on(*connection);
+    }
+}
+
 void Gateway::open(Connection& connection, std::shared_ptr<const Identity> identity) {
     connection.identity_ = std::move(identity);
     do {
@@ -73,7 +97,9 @@ void Gateway::open(Connection& connection, std::shared_ptr<const Identity> ident
     counters_.accepted.add();
     counters_.active.add();
     connection.last_heard_ = now_;
+    if (connection.tally_) connection.tally_->opened = now_;
     connection.arm_heartbeat();
+    if (connection.endpoint().echo) return;
 
     const EndpointSettings& endpoint = connection.endpoint();
     ServerFrame frame;
@@ -98,6 +124,11 @@ void Gateway::remove(Connection& connection) {
     if (connection.dirty_) {
         connection.dirty_ = false;
         std::erase(dirty_, &connection);
+    }
+    if (connection.paused_) {
+        connection.paused_ = false;
+        counters_.paused.subtract();
+        std::erase(paused_, &connection);
     }
     if (connection.late_reply_) {
         for (LateReply& reply : late_replies_) {
@@ -143,6 +174,7 @@ void Gateway::send_late(Connection& connection, const ServerFrame& frame) {
 
 void Gateway::push(Connection& connection, SharedBytes chunk, std::uint32_t frames) {
     counters_.messages_out.add(frames);
+    if (connection.tally_) connection.tally_->messages_out += frames;
     connection.queue().push(std::move(chunk));
     mark_dirty(connection);
 }

@@ -38,11 +38,11 @@ struct Feed {
     std::string position;  // of what was last delivered, as weftd wrote it
     std::vector<Subscriber> subscribers;
     std::vector<Waiting> waiting;
-    std::uint32_t wires[Wire::kMax] = {};  // subscribers by wire
-    std::uint32_t without_echo = 0;        // subscribers that don't want their own publications
-    std::uint32_t batch = kNoBatch;        // index of what this turn collected for it
-    bool settled = false;                  // weftd has answered; publications count from `position` on
-    bool announced = false;                // Subscribe was sent in this session
+    std::uint32_t without_echo = 0;  // subscribers that don't want their own publications
+    std::uint32_t batch = kNoBatch;  // index of what this turn collected for it
+    WireSet wires = 0;               // that subscribers use; perhaps one that the last subscriber has just left
+    bool settled = false;            // weftd has answered; publications count from `position` on
+    bool announced = false;          // Subscribe was sent in this session
 
     static constexpr std::uint32_t kNoBatch = 0xffffffff;
 };
@@ -58,7 +58,10 @@ public:
 class Gateway final : private LinkDialer::Events {
 public:
     static constexpr std::size_t kMaxRequests = 65'536;                          // unanswered by weftd
-    static constexpr std::size_t kMaxLinkBytes = std::size_t{16} * 1024 * 1024;  // queued for weftd
+    static constexpr std::size_t kMaxLinkBytes = std::size_t{32} * 1024 * 1024;  // queued for weftd; then 4017
+    // Clients are not read any further while this much is queued for weftd, until no more than the other is.
+    static constexpr std::size_t kCongestedBytes = std::size_t{8} * 1024 * 1024;
+    static constexpr std::size_t kRelievedBytes = std::size_t{2} * 1024 * 1024;
     static constexpr std::size_t kMaxWaiting = 8;  // subscribes of one connection to one channel, unanswered
     static constexpr std::size_t kMaxChunk = std::size_t{64} * 1024;  // of one channel's publications in one turn
     static constexpr std::chrono::milliseconds kRetryAfter{1'000};    // told with 4017
@@ -73,6 +76,8 @@ public:
         /// Write what is queued for `connection`, as far as its socket takes it (then on_blocked()), and act on its
         /// phase. May remove and destroy it.
         virtual void flush(Connection& connection) = 0;
+        /// `connection`, which was paused, may be read again.
+        virtual void read_on(Connection& connection) = 0;
         virtual std::uint64_t random() = 0;
         virtual void log(Level level, std::string_view line) = 0;
     };
@@ -94,6 +99,13 @@ public:
 
     /// Delivers what was collected in this turn. Call Link sending before or after it as suits the host.
     void end_turn();
+
+    /// Lets paused connections be read on, if the reason has gone. Call it after sending to the link, and after
+    /// end_turn().
+    void resume_paused();
+
+    /// Whether so much waits for weftd that no more should be read from clients.
+    [[nodiscard]] bool congested() const noexcept { return congested_; }
 
     /// The link's state machine, which the host carries bytes for.
     [[nodiscard]] LinkDialer& link() noexcept { return link_; }
@@ -125,6 +137,7 @@ public:
     [[nodiscard]] TimerWheel& wheel() noexcept { return wheel_; }
     [[nodiscard]] std::uint64_t random() { return host_.random(); }
     void mark_dirty(Connection& connection);
+    void add_paused(Connection& connection);
     /// Ends what the connection takes part in: subscriptions, answers that it waits for.
     void detach(Connection& connection);
     /// Sends a frame to one connection.
@@ -214,9 +227,11 @@ private:
     std::size_t batches_used_ = 0;
     std::vector<LateReply> late_replies_;
     std::vector<Connection*> dirty_;
+    std::vector<Connection*> paused_;
     std::string scratch_;
     v1::Frame outgoing_;  // reused, so that its strings keep their memory
     bool turn_scheduled_ = false;
+    bool congested_ = false;
 };
 
 }  // namespace weft

@@ -1,5 +1,6 @@
 // Channels of a worker: who is in them, and how a publication gets to all of them.
 #include <algorithm>
+#include <bit>
 #include <cassert>
 
 #include "gateway/gateway.hpp"
@@ -11,6 +12,17 @@ namespace {
 
 constexpr std::size_t kMaxKeptBuffer =
     std::size_t{16} * 1024;  // bytes that a slot of the turn's publications keeps for the next
+
+constexpr WireSet bit(std::size_t wire) noexcept {
+    return static_cast<WireSet>(WireSet{1} << wire);
+}
+
+template <class Function>
+void for_each(WireSet wires, Function function) {
+    for (; wires != 0; wires &= static_cast<WireSet>(wires - 1)) {
+        function(static_cast<std::size_t>(std::countr_zero(wires)));
+    }
+}
 
 }  // namespace
 
@@ -49,7 +61,7 @@ void Gateway::join(Feed& feed, Connection& connection, bool echo) {
         subscription.slot = slot;
         feed.subscribers.push_back({&connection, echo});
         feed.without_echo += echo ? 0 : 1;
-        ++feed.wires[connection.wire_->index()];
+        feed.wires |= bit(connection.wire_->index());
         wires_[connection.wire_->index()] = connection.wire_;
         counters_.subscriptions.add();
         return;
@@ -67,7 +79,6 @@ void Gateway::leave(Feed& feed, Connection& connection) {
         deliver_collected(feed);
         const std::uint32_t slot = subscription->slot;
         feed.without_echo -= feed.subscribers[slot].echo ? 0 : 1;
-        --feed.wires[connection.wire_->index()];
         counters_.subscriptions.subtract();
         if (slot + 1 != feed.subscribers.size()) {
             feed.subscribers[slot] = feed.subscribers.back();
@@ -164,7 +175,7 @@ void Gateway::collect(Feed& feed, const ServerFrame& frame) {
         TurnBatch& batch = batches_[feed.batch];
         batch.feed = &feed;
         batch.frames = 0;
-        for (std::string& bytes : batch.bytes) bytes.clear();
+        for_each(feed.wires, [&batch](std::size_t i) { batch.bytes[i].clear(); });
         if (!turn_scheduled_) {
             turn_scheduled_ = true;
             host_.schedule_turn_end();
@@ -173,11 +184,10 @@ void Gateway::collect(Feed& feed, const ServerFrame& frame) {
     TurnBatch& batch = batches_[feed.batch];
     ++batch.frames;
     bool full = false;
-    for (std::size_t i = 0; i < Wire::kMax; ++i) {
-        if (feed.wires[i] == 0) continue;
+    for_each(feed.wires, [&](std::size_t i) {
         wires_[i]->append(frame, batch.bytes[i]);
         full = full || batch.bytes[i].size() >= kMaxChunk;
-    }
+    });
     if (full) deliver_collected(feed);
 }
 
@@ -192,14 +202,17 @@ void Gateway::deliver(TurnBatch& batch) {
     feed.batch = Feed::kNoBatch;
     if (batch.frames == 0) return;
     SharedBytes chunks[Wire::kMax];
-    for (std::size_t i = 0; i < Wire::kMax; ++i) {
-        if (!batch.bytes[i].empty()) chunks[i] = SharedBytes(batch.bytes[i]);
+    for_each(feed.wires, [&](std::size_t i) {
+        chunks[i] = SharedBytes(batch.bytes[i]);
         if (batch.bytes[i].capacity() > kMaxKeptBuffer) std::string().swap(batch.bytes[i]);
-    }
+    });
+    WireSet used = 0;
     for (const Feed::Subscriber& subscriber : feed.subscribers) {
         Connection& connection = *subscriber.connection;
+        used |= bit(connection.wire_->index());
         push(connection, chunks[connection.wire_->index()], batch.frames);
     }
+    feed.wires = used;
 }
 
 void Gateway::broadcast(Feed& feed, const ServerFrame& frame, std::uint64_t publisher) {
@@ -210,8 +223,7 @@ void Gateway::broadcast(Feed& feed, const ServerFrame& frame, std::uint64_t publ
         if (self != feed.subscribers.end()) {
             // One subscriber less than usual: this frame goes by itself, behind what was collected before it.
             deliver_collected(feed);
-            for (std::size_t i = 0; i < Wire::kMax; ++i) {
-                if (feed.wires[i] == 0) continue;
+            for_each(feed.wires, [&](std::size_t i) {
                 scratch_.clear();
                 wires_[i]->append(frame, scratch_);
                 const SharedBytes chunk(scratch_);
@@ -220,7 +232,7 @@ void Gateway::broadcast(Feed& feed, const ServerFrame& frame, std::uint64_t publ
                         push(*one.connection, chunk, 1);
                     }
                 }
-            }
+            });
             return;
         }
     }

@@ -75,6 +75,12 @@ void Socket::on_readable() {
     char* buffer = worker_.read_buffer();
     for (int i = 0; i < kReadsATurn; ++i) {
         if (phase() == Phase::aborted) return;
+        if (!may_read()) {
+            pause_reading();
+            // A level-triggered event would come again and again.
+            if (ngx_handle_read_event(connection_->read, 0) != NGX_OK) on_broken();
+            return;
+        }
         const ssize_t size = connection_->recv(connection_, reinterpret_cast<u_char*>(buffer), Worker::kReadBuffer);
         if (size == NGX_AGAIN) {
             if (ngx_handle_read_event(connection_->read, 0) != NGX_OK) on_broken();
@@ -98,8 +104,10 @@ void Socket::on_readable() {
 void Socket::handle_write(ngx_event_t* event) noexcept {
     auto* connection = static_cast<ngx_connection_t*>(event->data);
     auto& socket = *static_cast<Socket*>(connection->data);
-    socket.worker_.wake();
+    Worker& worker = socket.worker_;
+    worker.wake();
     socket.flush();
+    worker.resume_paused();
 }
 
 /// Whether the queue is empty now.
@@ -119,6 +127,7 @@ bool Socket::write_queue() {
         }
         sealed_ = 0;
         gateway().counters().bytes_out.add(static_cast<std::uint64_t>(sent));
+        if (tally() != nullptr) tally()->bytes_out += static_cast<std::uint64_t>(sent);
         queue().consume(static_cast<std::size_t>(sent));
     }
     if (queue().empty()) return true;
@@ -141,6 +150,12 @@ void Socket::flush() {
         // Closing with input unread would make TCP throw our goodbye away (RFC 9293 §3.10.7); so only our side closes.
         shut_ = true;
         if (connection_->ssl == nullptr) ::shutdown(connection_->fd, SHUT_WR);
+    }
+}
+
+void Socket::read_on() noexcept {
+    if (!connection_->read->posted) {
+        ngx_post_event(connection_->read, &ngx_posted_events);
     }
 }
 

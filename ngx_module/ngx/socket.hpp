@@ -21,6 +21,9 @@ public:
     /// Writes what is queued, and acts on the phase. May destroy this.
     void flush();
 
+    /// Reads on after a pause.
+    void read_on() noexcept;
+
 private:
     static constexpr std::size_t kMaxRecord = 16'384;  // bytes of plaintext in one TLS record, RFC 8446 §5.1
     static constexpr int kReadsATurn = 4;  // of Worker::kReadBuffer each, so that one flooder leaves time for others

@@ -99,6 +99,7 @@ void Worker::end_turn() noexcept {
         if (link_) link_->flush();  // first: the way through weftd is the longer one
         gateway_.end_turn();
         if (link_) link_->flush();
+        resume_paused();
     } catch (const std::exception& error) {
         ngx_log_error(NGX_LOG_ALERT, cycle_->log, 0, "weft: %s", error.what());
     }
@@ -109,6 +110,7 @@ void Worker::on_tick() noexcept {
         wake();
         gateway_.tick();
         link_->flush();
+        resume_paused();
     } catch (const std::exception& error) {
         ngx_log_error(NGX_LOG_ALERT, cycle_->log, 0, "weft: %s", error.what());
     }
@@ -122,6 +124,18 @@ Instant Worker::drain_deadline() noexcept {
 
 void Worker::flush(Connection& connection) {
     static_cast<Socket&>(connection).flush();
+}
+
+void Worker::read_on(Connection& connection) {
+    static_cast<Socket&>(connection).read_on();
+}
+
+void Worker::resume_paused() noexcept {
+    try {
+        gateway_.resume_paused();
+    } catch (const std::exception& error) {
+        ngx_log_error(NGX_LOG_ALERT, cycle_->log, 0, "weft: %s", error.what());
+    }
 }
 
 void Worker::log(Gateway::Level level, std::string_view line) {

