@@ -55,12 +55,14 @@ def main(spec_file, patterns):
         spec = json.load(text)
     cases = fuzzing.CaseSet(fuzzing.CaseSetname, fuzzing.CaseBasename, fuzzing.Cases, fuzzing.CaseCategories,
                             fuzzing.CaseSubCategories)
-    wanted = set(cases.resolveCasePatternList(patterns or ['*']))
+    wanted = set()
+    for pattern in patterns or ['*']:
+        matches = set(cases.CasesById).intersection(cases.resolveCasePatternList([pattern]))
+        matches or sys.exit('no case matches %s' % pattern)
+        wanted |= matches
     for server in spec['servers']:
         server['cases'] = [case for case in cases.parseSpecCases(server) if case in wanted]
     spec['servers'] = [server for server in spec['servers'] if server['cases']]
-    if not spec['servers']:
-        sys.exit('no case matches %s' % ' '.join(patterns))
     spec['cases'] = []
     os.path.isdir(spec['outdir']) or os.makedirs(spec['outdir'])
     with open(os.path.join(spec['outdir'], 'asked.json'), 'w') as asked:
