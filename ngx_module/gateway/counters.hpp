@@ -39,6 +39,16 @@ struct Counters {
     Counter rate_limited;      // client messages
     Counter slow_closed;       // connections closed with 4014
     Counter timed_out;         // connections closed for silence
+    // Bytes of compressed messages, once each however many clients share one.
+    Counter compressed_in;   // as they came
+    Counter inflated_in;     // as they were meant
+    Counter deflated_out;    // before
+    Counter compressed_out;  // after, with the frame's header
+
+    void count_compressed(std::size_t before, std::size_t after) noexcept {
+        deflated_out.add(before);
+        compressed_out.add(after);
+    }
 };
 
 /// The gauges and the totals, for code that treats each kind alike.
@@ -47,9 +57,10 @@ inline constexpr Counter Counters::*kGauges[] = {
     &Counters::pending, &Counters::link_up,       &Counters::paused,
 };
 inline constexpr Counter Counters::*kTotals[] = {
-    &Counters::accepted, &Counters::refused,      &Counters::messages_in,     &Counters::messages_out,
-    &Counters::bytes_in, &Counters::bytes_out,    &Counters::publications_in, &Counters::publications_out,
-    &Counters::errors,   &Counters::rate_limited, &Counters::slow_closed,     &Counters::timed_out,
+    &Counters::accepted,      &Counters::refused,      &Counters::messages_in,     &Counters::messages_out,
+    &Counters::bytes_in,      &Counters::bytes_out,    &Counters::publications_in, &Counters::publications_out,
+    &Counters::errors,        &Counters::rate_limited, &Counters::slow_closed,     &Counters::timed_out,
+    &Counters::compressed_in, &Counters::inflated_in,  &Counters::deflated_out,    &Counters::compressed_out,
 };
 
 }  // namespace weft

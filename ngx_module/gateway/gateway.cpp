@@ -175,6 +175,9 @@ void Gateway::send_late(Connection& connection, const ServerFrame& frame) {
 void Gateway::push(Connection& connection, SharedBytes chunk, std::uint32_t frames) {
     counters_.messages_out.add(frames);
     if (connection.tally_) connection.tally_->messages_out += frames;
+    if (connection.rewrites_) [[unlikely]] {
+        chunk = connection.rewrite(std::move(chunk));
+    }
     connection.queue().push(std::move(chunk));
     mark_dirty(connection);
 }

@@ -140,6 +140,7 @@ public:
     void add_paused(Connection& connection);
     /// Ends what the connection takes part in: subscriptions, answers that it waits for.
     void detach(Connection& connection);
+    [[nodiscard]] CompressionScratch& compression() noexcept { return compression_; }
     /// Sends a frame to one connection.
     void send(Connection& connection, const ServerFrame& frame);
 
@@ -229,6 +230,7 @@ private:
     std::vector<Connection*> dirty_;
     std::vector<Connection*> paused_;
     std::string scratch_;
+    CompressionScratch compression_;
     v1::Frame outgoing_;  // reused, so that its strings keep their memory
     bool turn_scheduled_ = false;
     bool congested_ = false;

@@ -29,6 +29,9 @@ std::string status_json(Worker& worker) {
             ",\"errors\":" + number(sum.errors) + ",\"rate_limited\":" + number(sum.rate_limited) + "}";
     json +=
         ",\"publications\":{\"in\":" + number(sum.publications_in) + ",\"out\":" + number(sum.publications_out) + "}";
+    json += ",\"compression\":{\"in\":{\"raw\":" + number(sum.inflated_in) +
+            ",\"compressed\":" + number(sum.compressed_in) + "},\"out\":{\"raw\":" + number(sum.deflated_out) +
+            ",\"compressed\":" + number(sum.compressed_out) + "}}";
     json += ",\"bytes\":{\"in\":" + number(sum.bytes_in) + ",\"out\":" + number(sum.bytes_out) + "}}\n";
     return json;
 }

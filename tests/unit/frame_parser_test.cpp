@@ -295,6 +295,7 @@ class Locator : public FrameParser::Sink {
 public:
     std::vector<const char*> places;
     bool on_message(Opcode, std::string_view message) override { return note(message); }
+    bool on_compressed(Opcode, std::string_view compressed) override { return note(compressed); }
     bool on_ping(std::string_view payload) override { return note(payload); }
     bool on_pong(std::string_view payload) override { return note(payload); }
     bool on_close(std::optional<std::uint16_t>, std::string_view reason) override { return note(reason); }
@@ -406,6 +407,7 @@ TEST(FrameParser, MayBeDestroyedByItsSink) {
             return false;
         }
         bool on_message(Opcode, std::string_view message) override { return end(message); }
+        bool on_compressed(Opcode, std::string_view compressed) override { return end(compressed); }
         bool on_ping(std::string_view) override { return true; }
         bool on_pong(std::string_view payload) override { return end(payload); }
         bool on_close(std::optional<std::uint16_t>, std::string_view reason) override { return end(reason); }
