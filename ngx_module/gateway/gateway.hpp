@@ -153,6 +153,7 @@ public:
     void drop_oldest(Connection& connection, std::size_t target, std::size_t committed);
     /// Ends what the connection takes part in: subscriptions, answers that it waits for.
     void detach(Connection& connection);
+    [[nodiscard]] CompressionScratch& compression() noexcept { return compression_; }
     /// Sends a frame to one connection.
     void send(Connection& connection, const ServerFrame& frame);
 
@@ -255,6 +256,7 @@ private:
     std::size_t send_memory_ = kDefaultSendMemory;
     std::uint32_t last_feed_id_ = 0;
     std::string scratch_;
+    CompressionScratch compression_;
     v1::Frame outgoing_;  // reused, so that its strings keep their memory
     bool turn_scheduled_ = false;
     bool congested_ = false;

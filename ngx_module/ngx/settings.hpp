@@ -37,6 +37,7 @@ struct LocationSettings {
     std::optional<ngx_msec_t> heartbeat_timeout;
     std::optional<std::size_t> message_size;
     std::optional<std::size_t> send_queue;
+    std::optional<CompressionSettings> compression;
 
     EndpointSettings endpoint;  // of the above, merged
     ngx_http_complex_value_t* publish_channel = nullptr;

@@ -15,8 +15,10 @@ public:
                       std::shared_ptr<const Identity> identity, std::optional<Code> refusal,
                       std::string unread) noexcept;
 
-    Socket(Worker& worker, const EndpointSettings& endpoint)
-        : WebSocketConnection(worker.gateway(), endpoint, worker.json()), worker_(worker) {}
+    /// `wire` and `deflate`: see WebSocketConnection.
+    Socket(Worker& worker, const EndpointSettings& endpoint, WebSocketWire& wire,
+           const std::optional<websocket::DeflateParameters>& deflate)
+        : WebSocketConnection(worker.gateway(), endpoint, wire, deflate), worker_(worker) {}
 
     /// Writes what is queued, and acts on the phase. May destroy this.
     void flush();

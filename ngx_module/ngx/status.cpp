@@ -31,6 +31,9 @@ std::string status_json(Worker& worker) {
             ",\"dropped\":" + number(sum.dropped) + ",\"conflated\":" + number(sum.conflated) + "}";
     json +=
         ",\"publications\":{\"in\":" + number(sum.publications_in) + ",\"out\":" + number(sum.publications_out) + "}";
+    json += ",\"compression\":{\"in\":{\"raw\":" + number(sum.inflated_in) +
+            ",\"compressed\":" + number(sum.compressed_in) + "},\"out\":{\"raw\":" + number(sum.deflated_out) +
+            ",\"compressed\":" + number(sum.compressed_out) + "}}";
     json += ",\"bytes\":{\"in\":" + number(sum.bytes_in) + ",\"out\":" + number(sum.bytes_out) + "}}\n";
     return json;
 }

@@ -88,6 +88,26 @@ ngx_int_t refuse(ngx_http_request_t* request, int status, std::string_view why) 
     return respond(request, status, "text/plain", std::string(why) + "\n");
 }
 
+/// How a connection speaks, and what is answered about it.
+struct Speech {
+    WebSocketWire* wire;
+    std::optional<websocket::DeflateParameters> deflate;
+    std::string extensions;  // Sec-WebSocket-Extensions; empty for none
+};
+
+Speech choose_speech(Worker& worker, const CompressionSettings& compression, std::string_view offered) {
+    const Speech plain{&worker.json(), std::nullopt, {}};
+    if (!compression.on) return plain;
+    Speech speech = plain;
+    speech.deflate = websocket::negotiate_deflate(offered, compression.policy, speech.extensions);
+    if (!speech.deflate) return plain;
+    if (speech.deflate->server_takeover) return speech;  // compresses for itself what the wire shares
+    websocket::DeflateSettings settings = compression.deflate;
+    settings.window = speech.deflate->server_window;
+    speech.wire = worker.wires().compressed(*plain.wire, settings);
+    return speech.wire != nullptr ? speech : plain;
+}
+
 /// What stands between the 101 and the moment in which the phase engine has let go of the request.
 struct Handover {
     ngx_event_t event{};
@@ -159,7 +179,7 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     if (request->http_version >= NGX_HTTP_VERSION_20) {
         return refuse(request, 400, "WebSocket needs HTTP/1.1 here, this request came by HTTP/2");
     }
-    std::string storage[7];
+    std::string storage[8];
     websocket::HandshakeRequest asked;
     asked.method = view(request->method_name);
     asked.http_major = static_cast<int>(request->http_major);
@@ -205,10 +225,13 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
         refusal = Code::authentication_failed;
     }
 
+    const Speech speech =
+        choose_speech(*worker, location.endpoint.compression, header(request, "sec-websocket-extensions", storage[7]));
+
     auto* record = make_in_pool<Handover>(request->pool);
     if (record == nullptr) return NGX_HTTP_INTERNAL_SERVER_ERROR;
     record->request = request;
-    record->socket = std::make_unique<Socket>(*worker, location.endpoint);
+    record->socket = std::make_unique<Socket>(*worker, location.endpoint, *speech.wire, speech.deflate);
     record->identity = std::move(identity);
     record->refusal = refusal;
     record->event.data = record;
@@ -219,7 +242,8 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     ngx_str_set(&request->headers_out.status_line, "101 Switching Protocols");
     request->keepalive = 0;
     if (!add_header(request, "Upgrade", "websocket") || !add_header(request, "Sec-WebSocket-Accept", answer.accept) ||
-        (!answer.subprotocol.empty() && !add_header(request, "Sec-WebSocket-Protocol", answer.subprotocol))) {
+        (!answer.subprotocol.empty() && !add_header(request, "Sec-WebSocket-Protocol", answer.subprotocol)) ||
+        (!speech.extensions.empty() && !add_header(request, "Sec-WebSocket-Extensions", speech.extensions))) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     const ngx_int_t sent = ngx_http_send_header(request);

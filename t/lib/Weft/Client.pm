@@ -218,6 +218,9 @@ sub send_frame {
 
 sub send_text { $_[0]->send_frame(text => $_[1]) }
 
+# Lets compressed messages come: next_frame then says {compressed} of them, and leaves them as they are.
+sub allow_compressed { my ($self) = @_; $self->{allow_compressed} = 1; return $self }
+
 # The next frame, of whatever kind: {opcode, payload}; undef when the connection ended before one.
 sub next_frame {
     my ($self, %options) = @_;
@@ -231,10 +234,12 @@ sub next_frame {
         my $payload = $cut ? undef : $frames->next_bytes;
         if (defined $payload) {
             die "the server sent a masked frame\n"              if $frames->masked;
-            die "the server sent a frame with reserved bits\n"  if grep { $_ } @{ $frames->rsv };
+            my @reserved   = @{ $frames->rsv };
+            my $compressed = $self->{allow_compressed} && $frames->opcode < 8 && shift @reserved;
+            die "the server sent a frame with reserved bits\n"  if grep { $_ } @reserved;
             die "the server sent a fragment\n"                  if !$frames->fin || $frames->opcode == 0;
             $self->{closed} = 1 if $frames->opcode == 8;
-            return { opcode => $frames->opcode, payload => $payload };
+            return { opcode => $frames->opcode, payload => $payload, compressed => !!$compressed };
         }
         my $left = $until - time;
         if ($left <= 0) {
