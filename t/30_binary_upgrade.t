@@ -90,6 +90,7 @@ check 'USR2, WINCH and QUIT of the old master: the new binary takes over' => sub
     $publisher->must('publish', channel => $channel, data => ++$published{$channel});
     publish($node, $channel, 5);
     sent_away(11, @clients);
+    $publisher->hang_up;
     ok($nginx->wait_gone(@old_workers), 'the old workers are gone once the drain time is over');
     $node->wait_linked;
 
@@ -97,7 +98,6 @@ check 'USR2, WINCH and QUIT of the old master: the new binary takes over' => sub
     my $first = $published{$channel} + 1;
     publish($node, $channel, 5);
     all_get(5, $first, @clients);
-    $publisher->hang_up;
     status_settles($node, 20, 2);
 
     $old->signal('QUIT');
