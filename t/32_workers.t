@@ -83,10 +83,8 @@ for (@switches) {
         my $node = $t->node($name =~ s/\W/-/gr, location => $open, http => '', %options);
         if ($options{listen}) { $node->nginx->{port} = ($options{listen}[0] =~ /:(\d+)/)[0] }
         works($node);
-        if (!$options{single}) {
-            my @old = $node->nginx->workers;
-            $node->client_per_worker if $options{reuseport} && $options{workers};
-        }
+        is(scalar(my @one_each = $node->client_per_worker), $options{workers}, 'every worker takes connections')
+            if $options{reuseport};
         is($node->nginx->stop, 0, 'nginx ends with status 0');
         $node->weftd->stop;
     };

@@ -121,7 +121,15 @@ bool Socket::write_queue() {
         gateway().counters().bytes_out.add(static_cast<std::uint64_t>(sent));
         queue().consume(static_cast<std::size_t>(sent));
     }
-    if (queue().empty()) return true;
+    if (queue().empty()) {
+        // Event methods that report a state and not a change would tell for ever that there is room.
+        if ((ngx_event_flags & NGX_USE_LEVEL_EVENT) != 0 && connection_->write->active &&
+            ngx_handle_write_event(connection_->write, 0) != NGX_OK) {
+            on_broken();
+            return false;
+        }
+        return true;
+    }
     on_blocked(sealed_);
     if (ngx_handle_write_event(connection_->write, 0) != NGX_OK) on_broken();
     return false;
