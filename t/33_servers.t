@@ -17,6 +17,7 @@ my $node  = $t->node(
     workers => 2,
     listen  => ["127.0.0.1:$port"],
     http    => <<"HTTP",
+    weft_drain 1s;
     weft_rate off;
     weft_message_size 4k;
     weft_heartbeat 40s timeout=5s;
@@ -146,7 +147,7 @@ check 'a reload that changes a key holds for newcomers only' => sub {
     my $before = join_at('two.test', '/ws', $key{two});
     my $new    = 'another key for two, since yesterday';
     spew($file{two}, "$new\n");
-    my @old = $node->nginx->reload(http => $node->nginx->{options}{http} . "    weft_drain 1s;\n");
+    my @old = $node->nginx->reload;
     is(refusal('two.test', '/ws', $key{two}), 4002, 'the old key is not taken');
     is(refusal('two.test', '/ws', $new), 0, 'the new one is');
     is($before->read_close->{code}, 1012, 'who was there is sent away like everybody');
