@@ -11,6 +11,7 @@
 #include "auth/grants.hpp"
 #include "codec/message.hpp"
 #include "gateway/send_queue.hpp"
+#include "gateway/tally.hpp"
 #include "gateway/wire.hpp"
 #include "limit/timer_wheel.hpp"
 #include "limit/token_bucket.hpp"
@@ -28,6 +29,7 @@ struct EndpointSettings {
     std::chrono::milliseconds heartbeat_timeout{10'000};  // from the probe until the peer is taken for dead
     std::size_t max_message = std::size_t{64} * 1024;     // bytes of one client message
     std::size_t send_queue = std::size_t{1024} * 1024;    // bytes that may wait for a slow reader
+    bool echo = false;                                    // messages go back as they came; no codec, no channels
 };
 
 /// Who a connection is and what it may do. Shared, not copied, by whoever needs it.
@@ -63,6 +65,11 @@ public:
     [[nodiscard]] std::string_view user() const noexcept {
         return identity_ ? std::string_view(identity_->user) : std::string_view();
     }
+    /// Has this connection counted for itself; nothing does unless asked to.
+    void keep_tally() { tally_ = std::make_unique<Tally>(); }
+    [[nodiscard]] Tally* tally() noexcept { return tally_.get(); }
+    /// Whether its socket took less than it was given, and something waits since.
+    [[nodiscard]] bool blocked() const noexcept { return blocked_slot_ != kNotBlocked; }
     /// The code that this connection ended with; 0 while it is open, 1006 when it just broke.
     [[nodiscard]] std::uint16_t close_code() const noexcept { return close_code_; }
 
@@ -73,14 +80,25 @@ public:
     /// The socket broke or the peer closed it.
     void on_broken();
 
-    /// The socket takes no more for now. Ends the connection with 4014 when more is waiting than may. (The bound is for
-    /// what a reader leaves lying, so it is looked at only after the socket had its chance; what one turn can add is
-    /// bounded by what weftd sends in one, and shared between connections.)
+    /// The first `count` bytes of the queue have been written.
+    void on_written(std::size_t count);
+
+    /// The socket takes no more for now. When more is waiting than may, what the channels' rules allow to drop is
+    /// dropped, and else the connection ends with 4014. (The bound is for what a reader leaves lying, so it is looked
+    /// at only after the socket had its chance; what one turn can add is bounded by what weftd sends in one, and shared
+    /// between connections.)
     /// The first `committed` bytes of the queue must be written as they are all the same (see SendQueue).
     void on_blocked(std::size_t committed = 0);
 
-    /// This worker is going: at `deadline` the client is told to reconnect, and the connection ends with 1012.
-    void drain(Instant deadline);
+    /// Whether its input is to be read now. If not, the host calls pause_reading() and reads on after Host::read_on().
+    [[nodiscard]] bool may_read() const noexcept;
+    void pause_reading();
+
+    /// This worker is going: at `deadline` the client is told to reconnect, and `grace` later the connection ends with
+    /// 1012. In between it is served as ever, so that a client can be back elsewhere before it goes from here.
+    void drain(Instant deadline, std::chrono::milliseconds grace);
+    /// This worker is going at once.
+    void drain_now();
 
 protected:
     /// Asks a silent peer for a sign of life.
@@ -91,6 +109,8 @@ protected:
     /// Something arrived from the peer.
     void heard() noexcept;
     void set_phase(Phase phase);
+    /// As on_blocked() was told, until something is written.
+    [[nodiscard]] std::size_t committed() const noexcept { return committed_; }
     /// Queues bytes of the transport itself (a pong, a close frame), without the bound that holds for messages.
     void push_raw(std::string_view bytes);
 
@@ -108,10 +128,15 @@ private:
         std::uint32_t slot;  // index in the feed's subscribers; kWaiting until it is settled
     };
     static constexpr std::uint32_t kWaiting = 0xffffffff;
+    static constexpr std::uint32_t kNotBlocked = 0xffffffff;
     static constexpr std::uint16_t kMaxStrikes = 100;  // refused messages in a row, or burst, until the client is ended
 
     void on_deadline();
     void arm_heartbeat();
+    void tell_to_reconnect(std::chrono::milliseconds after);
+    void end_for_reconnect();
+    /// Makes room until at most `most` bytes wait; ends the connection when that can't be.
+    void shed(std::size_t most);
 
     Gateway& gateway_;
     const EndpointSettings* endpoint_;
@@ -119,10 +144,14 @@ private:
     std::shared_ptr<const Identity> identity_;
     std::uint64_t client_id_ = 0;
     SendQueue queue_;
+    std::unique_ptr<Tally> tally_;
     std::vector<Subscription> subscriptions_;
     Instant last_heard_{};
     TokenBucket bucket_;
-    std::uint32_t requests_ = 0;  // in flight to weftd
+    std::uint32_t requests_ = 0;                // in flight to weftd
+    std::uint32_t blocked_slot_ = kNotBlocked;  // index in the gateway's list of connections whose sockets are full
+    std::uint32_t committed_ = 0;               // bytes at the queue's front, see on_blocked()
+    std::chrono::duration<std::uint32_t, std::milli> grace_{};  // of the drain
     std::uint16_t strikes_ = 0;
     std::uint16_t close_code_ = 0;
     std::uint32_t last_strike_ms_ = 0;  // wrapping
@@ -131,7 +160,9 @@ private:
     bool dirty_ = false;       // in the gateway's list of connections to flush
     bool late_reply_ = false;  // in the gateway's list of replies for the end of the turn
     bool probing_ = false;
-    bool draining_ = false;
+    bool draining_ = false;  // a deadline is set for telling the client to reconnect
+    bool leaving_ = false;   // it was told
+    bool paused_ = false;    // in the gateway's list of connections that wait for leave to read on
 };
 
 }  // namespace weft

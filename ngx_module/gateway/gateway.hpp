@@ -38,11 +38,13 @@ struct Feed {
     std::string position;  // of what was last delivered, as weftd wrote it
     std::vector<Subscriber> subscribers;
     std::vector<Waiting> waiting;
-    std::uint32_t wires[Wire::kMax] = {};  // subscribers by wire
-    std::uint32_t without_echo = 0;        // subscribers that don't want their own publications
-    std::uint32_t batch = kNoBatch;        // index of what this turn collected for it
-    bool settled = false;                  // weftd has answered; publications count from `position` on
-    bool announced = false;                // Subscribe was sent in this session
+    std::uint32_t id = 0;                 // unique in the worker, for ChunkTag
+    std::uint32_t without_echo = 0;       // subscribers that don't want their own publications
+    std::uint32_t batch = kNoBatch;       // index of what this turn collected for it
+    Overflow overflow = Overflow::close;  // of the channel's rule
+    WireSet wires = 0;                    // that subscribers use; perhaps one that the last subscriber has just left
+    bool settled = false;                 // weftd has answered; publications count from `position` on
+    bool announced = false;               // Subscribe was sent in this session
 
     static constexpr std::uint32_t kNoBatch = 0xffffffff;
 };
@@ -58,10 +60,15 @@ public:
 class Gateway final : private LinkDialer::Events {
 public:
     static constexpr std::size_t kMaxRequests = 65'536;                          // unanswered by weftd
-    static constexpr std::size_t kMaxLinkBytes = std::size_t{16} * 1024 * 1024;  // queued for weftd
+    static constexpr std::size_t kMaxLinkBytes = std::size_t{32} * 1024 * 1024;  // queued for weftd; then 4017
+    // Clients are not read any further while this much is queued for weftd, until no more than the other is.
+    static constexpr std::size_t kCongestedBytes = std::size_t{8} * 1024 * 1024;
+    static constexpr std::size_t kRelievedBytes = std::size_t{2} * 1024 * 1024;
     static constexpr std::size_t kMaxWaiting = 8;  // subscribes of one connection to one channel, unanswered
     static constexpr std::size_t kMaxChunk = std::size_t{64} * 1024;  // of one channel's publications in one turn
     static constexpr std::chrono::milliseconds kRetryAfter{1'000};    // told with 4017
+
+    static constexpr std::size_t kDefaultSendMemory = std::size_t{256} * 1024 * 1024;
 
     enum class Level { info, warning, error };
 
@@ -73,6 +80,8 @@ public:
         /// Write what is queued for `connection`, as far as its socket takes it (then on_blocked()), and act on its
         /// phase. May remove and destroy it.
         virtual void flush(Connection& connection) = 0;
+        /// `connection`, which was paused, may be read again.
+        virtual void read_on(Connection& connection) = 0;
         virtual std::uint64_t random() = 0;
         virtual void log(Level level, std::string_view line) = 0;
     };
@@ -89,11 +98,22 @@ public:
     }
     [[nodiscard]] Instant now() const noexcept { return now_; }
 
+    /// How many bytes of memory all that waits to be sent may take. Beyond it the readers that leave most lying lose
+    /// theirs, as their channels' rules say, until an eighth of it is free.
+    void set_send_memory(std::size_t bytes) noexcept { send_memory_ = bytes; }
+
     /// Lets deadlines happen. Call it every 100 ms or so.
     void tick();
 
     /// Delivers what was collected in this turn. Call Link sending before or after it as suits the host.
     void end_turn();
+
+    /// Lets paused connections be read on, if the reason has gone. Call it after sending to the link, and after
+    /// end_turn().
+    void resume_paused();
+
+    /// Whether so much waits for weftd that no more should be read from clients.
+    [[nodiscard]] bool congested() const noexcept { return congested_; }
 
     /// The link's state machine, which the host carries bytes for.
     [[nodiscard]] LinkDialer& link() noexcept { return link_; }
@@ -125,6 +145,12 @@ public:
     [[nodiscard]] TimerWheel& wheel() noexcept { return wheel_; }
     [[nodiscard]] std::uint64_t random() { return host_.random(); }
     void mark_dirty(Connection& connection);
+    void add_paused(Connection& connection);
+    void add_blocked(Connection& connection);
+    void remove_blocked(Connection& connection) noexcept;
+    /// Drops publications that `connection` waits for, the oldest first and where the channel's rule allows it, until
+    /// at most `target` bytes wait or no more can be dropped.
+    void drop_oldest(Connection& connection, std::size_t target, std::size_t committed);
     /// Ends what the connection takes part in: subscriptions, answers that it waits for.
     void detach(Connection& connection);
     /// Sends a frame to one connection.
@@ -146,6 +172,13 @@ private:
         Feed* feed = nullptr;
         std::string bytes[Wire::kMax];
         std::uint32_t frames = 0;
+        const Connection* except = nullptr;  // a subscriber that doesn't get them
+        bool notice = false;                 // something other than events and signals is among them
+        bool event = false;  // an event is among them, and for each wire the newest is this part of the bytes:
+        struct Part {
+            std::uint32_t begin;
+            std::uint32_t end;
+        } newest[Wire::kMax];
     };
     struct NameHash {
         using is_transparent = void;
@@ -180,11 +213,14 @@ private:
     void drop_if_unused(Feed& feed);
     void settle(Feed& feed, const v1::Subscribed& subscribed);
     void refuse_feed(Feed& feed, const event::Error& error);
-    void collect(Feed& feed, const ServerFrame& frame);
+    /// `except`: a subscriber that doesn't get it; what was collected before must have been delivered then.
+    void collect(Feed& feed, const ServerFrame& frame, const Connection* except = nullptr);
     void deliver(TurnBatch& batch);
     void deliver_collected(Feed& feed);
     void broadcast(Feed& feed, const ServerFrame& frame, std::uint64_t publisher);
-    void push(Connection& connection, SharedBytes chunk, std::uint32_t frames);
+    void push(Connection& connection, SharedBytes chunk, ChunkTag tag = {});
+    /// Frees send memory at the cost of those who leave most lying.
+    void shed_memory();
     /// As send(), but behind the publications of this turn: for a reply whose position covers them.
     void send_late(Connection& connection, const ServerFrame& frame);
 
@@ -214,9 +250,14 @@ private:
     std::size_t batches_used_ = 0;
     std::vector<LateReply> late_replies_;
     std::vector<Connection*> dirty_;
+    std::vector<Connection*> paused_;
+    std::vector<Connection*> blocked_;
+    std::size_t send_memory_ = kDefaultSendMemory;
+    std::uint32_t last_feed_id_ = 0;
     std::string scratch_;
     v1::Frame outgoing_;  // reused, so that its strings keep their memory
     bool turn_scheduled_ = false;
+    bool congested_ = false;
 };
 
 }  // namespace weft

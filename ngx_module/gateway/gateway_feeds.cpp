@@ -1,5 +1,6 @@
 // Channels of a worker: who is in them, and how a publication gets to all of them.
 #include <algorithm>
+#include <bit>
 #include <cassert>
 
 #include "gateway/gateway.hpp"
@@ -12,6 +13,17 @@ namespace {
 constexpr std::size_t kMaxKeptBuffer =
     std::size_t{16} * 1024;  // bytes that a slot of the turn's publications keeps for the next
 
+constexpr WireSet bit(std::size_t wire) noexcept {
+    return static_cast<WireSet>(WireSet{1} << wire);
+}
+
+template <class Function>
+void for_each(WireSet wires, Function function) {
+    for (; wires != 0; wires &= static_cast<WireSet>(wires - 1)) {
+        function(static_cast<std::size_t>(std::countr_zero(wires)));
+    }
+}
+
 }  // namespace
 
 Feed* Gateway::find_feed(std::string_view channel) noexcept {
@@ -22,6 +34,8 @@ Feed* Gateway::find_feed(std::string_view channel) noexcept {
 Feed& Gateway::make_feed(std::string_view channel) {
     auto feed = std::make_unique<Feed>();
     feed->name = channel;
+    feed->id = last_feed_id_ = last_feed_id_ % 0x7ffffffe + 1;
+    if (const ChannelRule* rule = rules_.find(channel)) feed->overflow = rule->overflow;
     Feed& result = *feed;
     feeds_.emplace(result.name, std::move(feed));
     counters_.channels.set(feeds_.size());
@@ -49,7 +63,7 @@ void Gateway::join(Feed& feed, Connection& connection, bool echo) {
         subscription.slot = slot;
         feed.subscribers.push_back({&connection, echo});
         feed.without_echo += echo ? 0 : 1;
-        ++feed.wires[connection.wire_->index()];
+        feed.wires |= bit(connection.wire_->index());
         wires_[connection.wire_->index()] = connection.wire_;
         counters_.subscriptions.add();
         return;
@@ -67,7 +81,6 @@ void Gateway::leave(Feed& feed, Connection& connection) {
         deliver_collected(feed);
         const std::uint32_t slot = subscription->slot;
         feed.without_echo -= feed.subscribers[slot].echo ? 0 : 1;
-        --feed.wires[connection.wire_->index()];
         counters_.subscriptions.subtract();
         if (slot + 1 != feed.subscribers.size()) {
             feed.subscribers[slot] = feed.subscribers.back();
@@ -157,14 +170,17 @@ void Gateway::refuse_feed(Feed& feed, const event::Error& error) {
 }
 
 // Once a publication and wire, then once a subscriber and turn: see bench/, "fanout".
-void Gateway::collect(Feed& feed, const ServerFrame& frame) {
+void Gateway::collect(Feed& feed, const ServerFrame& frame, const Connection* except) {
     if (feed.batch == Feed::kNoBatch) {
         if (batches_used_ == batches_.size()) batches_.emplace_back();
         feed.batch = static_cast<std::uint32_t>(batches_used_++);
         TurnBatch& batch = batches_[feed.batch];
         batch.feed = &feed;
         batch.frames = 0;
-        for (std::string& bytes : batch.bytes) bytes.clear();
+        batch.except = except;
+        batch.event = false;
+        batch.notice = false;
+        for_each(feed.wires, [&batch](std::size_t i) { batch.bytes[i].clear(); });
         if (!turn_scheduled_) {
             turn_scheduled_ = true;
             host_.schedule_turn_end();
@@ -172,12 +188,17 @@ void Gateway::collect(Feed& feed, const ServerFrame& frame) {
     }
     TurnBatch& batch = batches_[feed.batch];
     ++batch.frames;
+    const bool is_event = std::holds_alternative<event::Event>(frame.body);
+    batch.event |= is_event;
+    batch.notice |= !is_event && !std::holds_alternative<event::Signal>(frame.body);
     bool full = false;
-    for (std::size_t i = 0; i < Wire::kMax; ++i) {
-        if (feed.wires[i] == 0) continue;
+    for_each(feed.wires, [&](std::size_t i) {
+        const auto begin = static_cast<std::uint32_t>(batch.bytes[i].size());
         wires_[i]->append(frame, batch.bytes[i]);
-        full = full || batch.bytes[i].size() >= kMaxChunk;
-    }
+        const auto end = static_cast<std::uint32_t>(batch.bytes[i].size());
+        if (is_event) batch.newest[i] = {begin, end};
+        full = full || end >= kMaxChunk;
+    });
     if (full) deliver_collected(feed);
 }
 
@@ -192,14 +213,33 @@ void Gateway::deliver(TurnBatch& batch) {
     feed.batch = Feed::kNoBatch;
     if (batch.frames == 0) return;
     SharedBytes chunks[Wire::kMax];
-    for (std::size_t i = 0; i < Wire::kMax; ++i) {
-        if (!batch.bytes[i].empty()) chunks[i] = SharedBytes(batch.bytes[i]);
-        if (batch.bytes[i].capacity() > kMaxKeptBuffer) std::string().swap(batch.bytes[i]);
-    }
+    SharedBytes newest[Wire::kMax];  // for readers that are behind
+    for_each(feed.wires, [&](std::size_t i) { chunks[i] = SharedBytes(batch.bytes[i], batch.frames); });
+    const bool conflates = feed.overflow == Overflow::conflate && !batch.notice;
+    const auto tag = ChunkTag::publications(feed.id);
+    WireSet used = 0;
     for (const Feed::Subscriber& subscriber : feed.subscribers) {
         Connection& connection = *subscriber.connection;
-        push(connection, chunks[connection.wire_->index()], batch.frames);
+        const std::size_t wire = connection.wire_->index();
+        used |= bit(wire);
+        if (&connection == batch.except) continue;
+        if (!conflates || !connection.blocked()) {
+            push(connection, chunks[wire], tag);
+            continue;
+        }
+        counters_.conflated.add(batch.frames - (batch.event ? 1 : 0));
+        if (!batch.event) continue;  // signals are of the moment
+        if (!newest[wire]) {
+            const auto [begin, end] = batch.newest[wire];
+            newest[wire] = SharedBytes(std::string_view(batch.bytes[wire]).substr(begin, end - begin));
+        }
+        counters_.conflated.add(connection.queue().drop(tag, connection.committed_));
+        push(connection, newest[wire], tag);
     }
+    for_each(feed.wires, [&](std::size_t i) {
+        if (batch.bytes[i].capacity() > kMaxKeptBuffer) std::string().swap(batch.bytes[i]);
+    });
+    feed.wires = used;
 }
 
 void Gateway::broadcast(Feed& feed, const ServerFrame& frame, std::uint64_t publisher) {
@@ -210,21 +250,42 @@ void Gateway::broadcast(Feed& feed, const ServerFrame& frame, std::uint64_t publ
         if (self != feed.subscribers.end()) {
             // One subscriber less than usual: this frame goes by itself, behind what was collected before it.
             deliver_collected(feed);
-            for (std::size_t i = 0; i < Wire::kMax; ++i) {
-                if (feed.wires[i] == 0) continue;
-                scratch_.clear();
-                wires_[i]->append(frame, scratch_);
-                const SharedBytes chunk(scratch_);
-                for (const Feed::Subscriber& one : feed.subscribers) {
-                    if (one.connection != self->connection && one.connection->wire_->index() == i) {
-                        push(*one.connection, chunk, 1);
-                    }
-                }
-            }
+            collect(feed, frame, self->connection);
+            deliver_collected(feed);
             return;
         }
     }
     collect(feed, frame);
+}
+
+void Gateway::drop_oldest(Connection& connection, std::size_t target, std::size_t committed) {
+    class Shedding final : public SendQueue::Shedding {
+    public:
+        Shedding(Gateway& gateway, Connection& connection) : gateway_(gateway), connection_(connection) {}
+        bool may_drop(std::uint32_t id) override {
+            const Feed* feed = feed_of(id);
+            return feed != nullptr && feed->overflow == Overflow::drop_oldest;
+        }
+        SharedBytes gap(std::uint32_t id) override {
+            ServerFrame frame;
+            frame.body = event::Gap{feed_of(id)->name};
+            gateway_.scratch_.clear();
+            connection_.wire_->append(frame, gateway_.scratch_);
+            return SharedBytes(gateway_.scratch_);
+        }
+
+    private:
+        [[nodiscard]] const Feed* feed_of(std::uint32_t id) const noexcept {
+            for (const Connection::Subscription& subscription : connection_.subscriptions_) {
+                if (subscription.feed->id == id) return subscription.feed;
+            }
+            return nullptr;  // the connection has left it
+        }
+        Gateway& gateway_;
+        Connection& connection_;
+    };
+    Shedding shedding(*this, connection);
+    counters_.dropped.add(connection.queue().shed(target, committed, shedding));
 }
 
 }  // namespace weft

@@ -13,6 +13,7 @@ Publisher publisher_of(const v1::Publisher& publisher) {
 
 std::uint64_t Gateway::send_link(const v1::Frame& frame) {
     const std::uint64_t number = link_.send(frame);
+    if (link_.queued_bytes() > kCongestedBytes) congested_ = true;
     if (number != 0 && !turn_scheduled_) {
         turn_scheduled_ = true;
         host_.schedule_turn_end();
@@ -34,6 +35,7 @@ void Gateway::on_link_up(const v1::Welcome& welcome, Instant) {
 
 void Gateway::on_link_down(std::string_view why, Instant) {
     counters_.link_up.set(0);
+    congested_ = false;
     node_.clear();
     host_.log(Level::warning, "link to weftd is down: " + std::string(why));
     for (auto entry = feeds_.begin(); entry != feeds_.end();) {

@@ -6,6 +6,7 @@ namespace weft {
 
 void WebSocketConnection::receive(std::span<char> bytes) {
     gateway().counters().bytes_in.add(bytes.size());
+    if (tally() != nullptr) tally()->bytes_in += bytes.size();
     heard();
     if (broken_ || (phase() != Phase::open && phase() != Phase::closing)) return;
     if (const auto violation = parser_.feed(bytes, endpoint().max_message, *this)) {
@@ -34,13 +35,17 @@ Connection::Phase WebSocketConnection::say_goodbye(std::uint16_t code, std::stri
 
 bool WebSocketConnection::on_message(websocket::Opcode opcode, std::string_view message) {
     if (phase() != Phase::open) return true;  // after our close frame, RFC 6455 §1.4
+    if (endpoint().echo) {
+        echo(opcode, message);
+        return true;
+    }
     if ((opcode == websocket::Opcode::binary) != wire_.codec().binary()) {
         end(static_cast<std::uint16_t>(websocket::Close::unsupported_data),
             wire_.codec().binary() ? "this subprotocol takes binary messages only"
                                    : "this subprotocol takes text messages only");
         return true;
     }
-    gateway().counters().messages_in.add();
+    count_message();
     std::chrono::milliseconds retry_after{};
     const bool within = within_rate(retry_after);
     if (phase() != Phase::open) return true;
@@ -54,6 +59,22 @@ bool WebSocketConnection::on_message(websocket::Opcode opcode, std::string_view 
         gateway().fail(*this, command.error().id, {command.error().code, command.error().message, {}});
     }
     return true;
+}
+
+void WebSocketConnection::echo(websocket::Opcode opcode, std::string_view message) {
+    count_message();
+    std::chrono::milliseconds retry_after{};
+    if (!within_rate(retry_after)) return;
+    std::string frame;
+    websocket::append_frame(frame, opcode, message);
+    push_raw(frame);
+    gateway().counters().messages_out.add();
+    if (tally() != nullptr) ++tally()->messages_out;
+}
+
+void WebSocketConnection::count_message() noexcept {
+    gateway().counters().messages_in.add();
+    if (tally() != nullptr) ++tally()->messages_in;
 }
 
 bool WebSocketConnection::on_ping(std::string_view payload) {

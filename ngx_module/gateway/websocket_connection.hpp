@@ -22,6 +22,9 @@ private:
     void probe() override;
     Phase say_goodbye(std::uint16_t code, std::string_view why) override;
 
+    void echo(websocket::Opcode opcode, std::string_view message);
+    void count_message() noexcept;
+
     bool on_message(websocket::Opcode opcode, std::string_view message) override;
     bool on_ping(std::string_view payload) override;
     bool on_pong(std::string_view payload) override;

@@ -9,9 +9,12 @@
 
 namespace weft {
 
+/// A set of wires, by index.
+using WireSet = std::uint16_t;
+
 class Wire {
 public:
-    static constexpr std::size_t kMax = 4;  // different wires in one worker
+    static constexpr std::size_t kMax = 16;  // different wires in one worker: bits of a WireSet
 
     explicit Wire(std::uint8_t index) : index_(index) {}
     virtual ~Wire() = default;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "ngx/conf_values.hpp"
 #include "ngx/settings.hpp"
 #include "ngx/zone.hpp"
 #include "weft/link_session.hpp"
@@ -14,42 +15,15 @@ namespace weft {
 namespace {
 
 constexpr std::size_t kMinMessageSize = 128;
-constexpr std::size_t kMaxMessageSize = kMaxData;  // what the link to weftd carries
+constexpr std::size_t kMaxMessageSize = kMaxData;                    // what the link to weftd carries
+constexpr std::size_t kMaxEchoSize = std::size_t{64} * 1024 * 1024;  // which doesn't come so far
 constexpr std::size_t kMinSendQueue = std::size_t{4} * 1024;
+constexpr std::size_t kNoMost = SIZE_MAX / 2;
+constexpr std::size_t kMinSendMemory = std::size_t{1024} * 1024;
 constexpr std::size_t kMaxKeyFile = std::size_t{64} * 1024;
-
-char* const kFailed = static_cast<char*>(NGX_CONF_ERROR);
-
-ngx_str_t* args(ngx_conf_t* cf) noexcept {
-    return static_cast<ngx_str_t*>(cf->args->elts);
-}
-
-/// Logs `why` with nginx's " in file:line", and gives what a directive's handler returns then.
-char* fail(ngx_conf_t* cf, const std::string& why) noexcept {
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%*s", why.size(), why.data());
-    return kFailed;
-}
-
-std::string quoted(const ngx_str_t& text) {
-    return "\"" + std::string(view(text)) + "\"";
-}
 
 char* not_supported(ngx_conf_t* cf, const std::string& what) noexcept {
     return fail(cf, what + " is not supported yet");
-}
-
-/// The text behind "name=" when `argument` begins so.
-std::optional<ngx_str_t> parameter(const ngx_str_t& argument, std::string_view name) noexcept {
-    const std::string_view text = view(argument);
-    if (text.size() <= name.size() || !text.starts_with(name) || text[name.size()] != '=') return std::nullopt;
-    return ngx_str_t{argument.len - name.size() - 1, argument.data + name.size() + 1};
-}
-
-/// A time of at least `least` milliseconds.
-std::optional<ngx_msec_t> read_time(ngx_str_t text, ngx_msec_t least) noexcept {
-    const ngx_int_t value = ngx_parse_time(&text, 0);
-    if (value == NGX_ERROR || static_cast<ngx_msec_t>(value) < least) return std::nullopt;
-    return static_cast<ngx_msec_t>(value);
 }
 
 /// Whether a tcp:// address names this host alone.
@@ -119,6 +93,7 @@ char* set_drain(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
 struct ChannelOptions {
     ChannelRule rule;
     bool publish_seen = false;
+    bool overflow_seen = false;
 };
 
 /// One line of the block.
@@ -140,10 +115,31 @@ char* set_channel_option(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
         }
         return NGX_CONF_OK;
     }
-    for (const char* later : {"history", "presence", "rate", "conflate", "ack", "deliver"}) {
+    if (name == "overflow") {
+        if (options.overflow_seen) return fail(cf, "\"overflow\" is duplicate in \"weft_channel\"");
+        options.overflow_seen = true;
+        const std::string_view value = cf->args->nelts == 2 ? view(words[1]) : std::string_view();
+        if (value == "close") {
+            rule.overflow = Overflow::close;
+        } else if (value == "drop_oldest") {
+            rule.overflow = Overflow::drop_oldest;
+        } else if (value == "conflate") {
+            rule.overflow = Overflow::conflate;
+        } else {
+            return fail(cf,
+                        "invalid value of \"overflow\" in \"weft_channel\", expected \"overflow close;\", "
+                        "\"overflow drop_oldest;\" or \"overflow conflate;\"");
+        }
+        return NGX_CONF_OK;
+    }
+    if (name == "conflate") {
+        return fail(cf, "unknown option \"conflate\" in \"weft_channel\", expected \"overflow conflate;\"");
+    }
+    for (const char* later : {"history", "presence", "rate", "ack", "deliver"}) {
         if (name == later) return not_supported(cf, quoted(words[0]) + " in \"weft_channel\"");
     }
-    return fail(cf, "unknown option " + quoted(words[0]) + " in \"weft_channel\", expected \"publish\"");
+    return fail(cf,
+                "unknown option " + quoted(words[0]) + " in \"weft_channel\", expected \"publish\" or \"overflow\"");
 }
 
 char* set_channel(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
@@ -290,13 +286,14 @@ char* set_heartbeat(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     return NGX_CONF_OK;
 }
 
-char* set_size(ngx_conf_t* cf, const char* name, std::optional<std::size_t>& value, std::size_t least,
-               std::size_t most) noexcept {
+char* set_size(ngx_conf_t* cf, const char* name, std::optional<std::size_t>& value, std::size_t least, std::size_t most,
+               const char* example = "64k") noexcept {
     if (value) return const_cast<char*>("is duplicate");
     const ssize_t size = ngx_parse_size(&args(cf)[1]);
     if (size == NGX_ERROR || static_cast<std::size_t>(size) < least || static_cast<std::size_t>(size) > most) {
+        const std::string upto = most == kNoMost ? " bytes or more" : " to " + std::to_string(most) + " bytes";
         return fail(cf, "invalid size " + quoted(args(cf)[1]) + " in \"" + name + "\", expected " +
-                            std::to_string(least) + " to " + std::to_string(most) + " bytes, for example 64k");
+                            std::to_string(least) + upto + ", for example " + example);
     }
     value = static_cast<std::size_t>(size);
     return NGX_CONF_OK;
@@ -304,12 +301,17 @@ char* set_size(ngx_conf_t* cf, const char* name, std::optional<std::size_t>& val
 
 char* set_message_size(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     return set_size(cf, "weft_message_size", static_cast<LocationSettings*>(conf)->message_size, kMinMessageSize,
-                    kMaxMessageSize);
+                    kMaxEchoSize);
 }
 
 char* set_send_queue(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     return set_size(cf, "weft_send_queue", static_cast<LocationSettings*>(conf)->send_queue, kMinSendQueue,
                     std::size_t{1024} * 1024 * 1024);
+}
+
+char* set_send_memory(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
+    return set_size(cf, "weft_send_memory", static_cast<MainSettings*>(conf)->send_memory, kMinSendMemory, kNoMost,
+                    "256m");
 }
 
 /// Makes this location's content ours.
@@ -327,6 +329,11 @@ char* take_location(ngx_conf_t* cf, ngx_http_handler_pt handler) noexcept {
 char* set_websocket(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     auto& settings = *static_cast<LocationSettings*>(conf);
     settings.websocket_at = std::string(view(cf->conf_file->file.name)) + ":" + std::to_string(cf->conf_file->line);
+    return take_location(cf, handle_upgrade);
+}
+
+char* set_echo(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
+    static_cast<LocationSettings*>(conf)->endpoint.echo = true;
     return take_location(cf, handle_upgrade);
 }
 
@@ -380,6 +387,7 @@ ngx_command_t directives[] = {
     http_directive("weft_sidecar", NGX_CONF_TAKE1, set_sidecar),
     http_directive("weft_zone", NGX_CONF_TAKE1, set_zone),
     http_directive("weft_drain", NGX_CONF_TAKE1, set_drain),
+    http_directive("weft_send_memory", NGX_CONF_TAKE1, set_send_memory),
     http_directive("weft_channel", NGX_CONF_BLOCK | NGX_CONF_TAKE1, set_channel),
 
     location_directive("weft_ticket", kEverywhere | NGX_CONF_1MORE, set_ticket),
@@ -390,6 +398,7 @@ ngx_command_t directives[] = {
     location_directive("weft_send_queue", kEverywhere | NGX_CONF_TAKE1, set_send_queue),
 
     location_directive("weft_websocket", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_websocket),
+    location_directive("weft_echo", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_echo),
     location_directive("weft_publish", NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, set_publish),
     location_directive("weft_status", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_status),
     ngx_null_command,
@@ -424,13 +433,21 @@ char* merge_location_settings(ngx_conf_t* cf, void* parent, void* child) noexcep
     if (!to.message_size) to.message_size = from.message_size;
     if (!to.send_queue) to.send_queue = from.send_queue;
 
-    if (to.websocket_at.empty()) return NGX_CONF_OK;
-    if (!to.tickets) {
+    const bool echo = to.endpoint.echo;
+    if (to.websocket_at.empty() && !echo) return NGX_CONF_OK;
+    if (!echo && !to.tickets) {
         ngx_log_error(
             NGX_LOG_EMERG, cf->log, 0,
             "\"weft_websocket\" in %s has no \"weft_ticket\", expected \"weft_ticket key=FILE;\" here or in a "
             "block around it: nobody could connect",
             to.websocket_at.c_str());
+        return kFailed;
+    }
+    if (!echo && to.message_size.value_or(0) > kMaxMessageSize) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"weft_message_size\" is %uz bytes for \"weft_websocket\" in %s, expected at most %uz: what "
+                      "weftd carries",
+                      *to.message_size, to.websocket_at.c_str(), kMaxMessageSize);
         return kFailed;
     }
     if (!to.origins) to.origins = std::make_shared<const OriginPolicy>(OriginPolicy::same_host());

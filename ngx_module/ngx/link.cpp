@@ -114,6 +114,7 @@ void Link::on_readable(ngx_event_t* event) noexcept {
         // What came before a disconnect counts: its answers are still the session's.
         if (!readable(*link.dealer_)) link.receive_monitor();
         link.flush();
+        link.gateway_.resume_paused();
     } catch (const std::exception& error) {
         ngx_log_error(NGX_LOG_ALERT, link.cycle_->log, 0, "weft: reading the link failed: %s", error.what());
     }

@@ -33,7 +33,7 @@ private:
     static constexpr int kFirstWait = 1'000;     // milliseconds
     static constexpr int kReconnect = 100;       // milliseconds, the first time
     static constexpr int kReconnectMax = 2'000;  // milliseconds
-    static constexpr int kHighWater = 1'000;     // batches, each way
+    static constexpr int kHighWater = 64;        // batches, each way: what waits beyond is ours to count
     static constexpr int kMessagesATurn = 64;    // so that a flood from weftd leaves time for clients
 
     Link(Gateway& gateway, ngx_cycle_t* cycle) : gateway_(gateway), cycle_(cycle) {}

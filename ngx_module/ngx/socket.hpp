@@ -21,20 +21,23 @@ public:
     /// Writes what is queued, and acts on the phase. May destroy this.
     void flush();
 
+    /// Reads on after a pause.
+    void read_on() noexcept;
+
 private:
     static constexpr std::size_t kMaxRecord = 16'384;  // bytes of plaintext in one TLS record, RFC 8446 §5.1
     static constexpr int kReadsATurn = 4;  // of Worker::kReadBuffer each, so that one flooder leaves time for others
 
     void on_readable();
     bool write_queue();
+    void leave_now();
     void destroy() noexcept;
     static void handle_read(ngx_event_t* event) noexcept;
     static void handle_write(ngx_event_t* event) noexcept;
 
     Worker& worker_;
     ngx_connection_t* connection_ = nullptr;
-    bool shut_ = false;       // our side of TCP is closed
-    std::size_t sealed_ = 0;  // bytes in front of the queue that TLS has sealed in a record and not yet sent
+    bool shut_ = false;  // our side of TCP is closed
 };
 
 }  // namespace weft

@@ -188,6 +188,8 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     asked.version = header(request, "sec-websocket-version", storage[3]);
     asked.protocols = header(request, "sec-websocket-protocol", storage[4]);
     asked.has_body = request->headers_in.content_length_n > 0 || request->headers_in.chunked;
+    const bool echo = location.endpoint.echo;
+    if (echo) asked.protocols = {};  // whatever is said here, it comes back
     const websocket::HandshakeAnswer answer = websocket::answer_handshake(asked, kSubprotocols, storage[5]);
     const std::string token = find_ticket(request, answer.token);
     // Tickets don't belong in logs, and from here on nginx may log the request at any time.
@@ -209,7 +211,9 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
 
     std::optional<Code> refusal;
     std::shared_ptr<const Identity> identity;
-    if (token.empty()) {
+    if (echo) {
+        identity = std::make_shared<const Identity>();
+    } else if (token.empty()) {
         refusal = Code::authentication_required;
     } else if (auto ticket = location.tickets->verify(token, wall_now())) {
         identity = std::make_shared<const Identity>(Identity{std::move(ticket->user), std::move(ticket->grants)});

@@ -104,6 +104,7 @@ public:
     Socket* socket = nullptr;                                  // null once the worker has closed it
     std::string bytes;                                         // received and not yet looked at
     std::size_t room = SIZE_MAX;                               // bytes that the socket still takes from the worker
+    bool paused = false;                                       // what it sends stays in its socket
     bool breaks = false;                                       // the next write fails
     std::size_t flushes = 0;                                   // how often the worker flushed this connection
     std::vector<std::pair<const char*, std::size_t>> written;  // the views that writes were made from
@@ -544,12 +545,12 @@ private:
             client.bytes.append(next.data(), size);
             client.written.emplace_back(next.data(), size);
             if (client.room != SIZE_MAX) client.room -= size;
-            counters.bytes_out.add(size);
-            socket.queue().consume(size);
+            socket.on_written(size);
         }
         if (!socket.queue().empty()) socket.on_blocked(std::min(sealed, socket.queue().bytes()));
         if (socket.queue().empty() && socket.phase() == Connection::Phase::finished) destroy(socket);
     }
+    void read_on(Connection& connection) override { static_cast<Socket&>(connection).client.paused = false; }
     void log(Gateway::Level level, std::string_view line) override {
         constexpr const char* kNames[] = {"info", "warning", "error"};
         logged.push_back(kNames[static_cast<int>(level)] + (": " + std::string(line)));
@@ -586,6 +587,11 @@ protected:
         EXPECT_EQ(client.take(), Lines{"subscribed " + channel + " @" + weftd.position});
         weftd.take();
         return client;
+    }
+    /// A turn in which weftd's frames arrive, and its end.
+    void deliver(const std::vector<v1::Frame>& frames) {
+        for (const v1::Frame& frame : frames) weftd.send(frame);
+        run();
     }
 };
 

@@ -1,0 +1,18 @@
+// What one connection did, for the line that is logged at its end.
+#pragma once
+
+#include <cstdint>
+
+#include "weft/time.hpp"
+
+namespace weft {
+
+struct Tally {
+    Instant opened{};
+    std::uint64_t messages_in = 0;   // client messages
+    std::uint64_t messages_out = 0;  // frames queued to the client
+    std::uint64_t bytes_in = 0;      // of the socket (inside TLS, if there is any)
+    std::uint64_t bytes_out = 0;
+};
+
+}  // namespace weft
