@@ -112,13 +112,21 @@ sub start {
     return $self;
 }
 
-# The launched process ends once the daemon has left it.
+# The launched process ends once the daemon has left it. Its group is killed with it, so the daemon must be seen to have a
+# group of its own before.
 sub _follow_daemon {
     my ($self) = @_;
     my $launcher = $self->{process};
-    my $status   = $launcher->wait_end // die $self->title . " doesn't go to the background\n";
-    die $self->title . " did not start:\n" . $self->log_text if $status;
-    my $pid = Weft::Test::wait_for(sub { $self->_pid_in('nginx.pid') }) or die $self->title . " wrote no pid file\n";
+    Weft::Test::wait_for(sub { !Weft::Test::Process::lives($launcher->pid) })
+        or die $self->title . " doesn't go to the background\n";
+    my $pid = Weft::Test::wait_for(
+        sub {
+            my $pid = $self->_pid_in('nginx.pid');
+            return $pid && (getpgrp($pid) // 0) == $pid && $pid;
+        },
+        $self->error_log =~ /\[emerg\]/ ? 0 : undef);
+    my $status = $launcher->wait_end;
+    die $self->title . " did not start (status $status):\n" . $self->log_text unless $pid && !$status;
     $self->{process} = $self->_adopt($pid);
     return;
 }
