@@ -134,7 +134,15 @@ bool Socket::write_queue() {
         sealed = 0;
         on_written(static_cast<std::size_t>(sent));
     }
-    if (queue().empty()) return true;
+    if (queue().empty()) {
+        // Event methods that report a state and not a change would tell for ever that there is room.
+        if ((ngx_event_flags & NGX_USE_LEVEL_EVENT) != 0 && connection_->write->active &&
+            ngx_handle_write_event(connection_->write, 0) != NGX_OK) {
+            on_broken();
+            return false;
+        }
+        return true;
+    }
     on_blocked(sealed);
     if (ngx_handle_write_event(connection_->write, 0) != NGX_OK) on_broken();
     return false;

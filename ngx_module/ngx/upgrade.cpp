@@ -108,8 +108,21 @@ Speech choose_speech(Worker& worker, const CompressionSettings& compression, std
     return speech.wire != nullptr ? speech : plain;
 }
 
-/// What stands between the 101 and the moment in which the phase engine has let go of the request.
+constexpr ngx_msec_t kSubrequestPoll = 10;  // milliseconds
+
+/// What stands between the 101 and the moment in which everybody has let go of the request: the phase engine, and what
+/// runs beside it in the background (a mirror's subrequest). Lives in the request's pool, and may go with it before.
 struct Handover {
+    Handover() = default;
+    Handover(const Handover&) = delete;
+    Handover& operator=(const Handover&) = delete;
+    ~Handover() {
+        if (event.posted) {
+            ngx_delete_posted_event(&event);
+        }
+        if (event.timer_set) ngx_del_timer(&event);
+    }
+
     ngx_event_t event{};
     ngx_http_request_t* request = nullptr;
     std::unique_ptr<Socket> socket;
@@ -141,9 +154,14 @@ void free_header_buffers(ngx_connection_t* connection, ngx_http_connection_t* ht
 // Runs in a posted event, behind the handler. Freeing the request writes its line of the access log and gives back its
 // pool; nginx does the same when it turns a connection to keep-alive.
 void hand_over(ngx_event_t* event) noexcept {
-    // The record lives in the request's pool, which goes first.
+    // Moved out, as the record's memory goes before they do.
     auto& record = *static_cast<Handover*>(event->data);
     ngx_http_request_t* request = record.request;
+    if (request->count > 1 && !request->connection->error) {
+        // Freeing the request would cut the others off; and nginx doesn't say when they have ended.
+        ngx_add_timer(event, kSubrequestPoll);
+        return;
+    }
     std::unique_ptr<Socket> socket = std::move(record.socket);
     std::shared_ptr<const Identity> identity = std::move(record.identity);
     const std::optional<Code> refusal = record.refusal;

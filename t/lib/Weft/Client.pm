@@ -24,7 +24,8 @@ my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 # ---- connecting ------------------------------------------------------------------------------------------------------
 
 # A connection without handshake. Where to: port => N [host => '127.0.0.1'], or unix => PATH, or tls => 1 as well.
-# receive_buffer => BYTES makes a reader that fills up early.
+# receive_buffer => BYTES makes a reader that fills up early; first => BYTES are sent before all else (a proxy's header);
+# alpn => LIST is what TLS offers.
 sub dial {
     my ($class, %to) = @_;
     my $socket;
@@ -47,6 +48,7 @@ sub dial {
     $socket->blocking(0);
     my $self = bless { socket => $socket, in => '', backlog => [], to => \%to, child => $child, next_id => 1 }, $class;
     $self->{frames} = Protocol::WebSocket::Frame->new(max_payload_size => 0);
+    $self->raw_send($to{first}) if defined $to{first};
     return $self;
 }
 
@@ -62,7 +64,7 @@ sub _dial_tls {
         CORE::open STDERR, '>',  '/dev/null';
         no warnings 'exec';
         exec 'openssl', 's_client', '-quiet', '-connect', "$host:$to{port}", '-servername', $to{sni} // 'localhost',
-            '-CAfile', $to{ca}, '-verify_return_error';
+            '-CAfile', $to{ca}, '-verify_return_error', defined $to{alpn} ? ('-alpn', $to{alpn}) : ();
         require POSIX;
         POSIX::_exit(127);
     }
