@@ -29,6 +29,7 @@ struct Counters {
     // Totals: kept when the worker ends.
     Counter accepted;      // connections
     Counter refused;       // upgraded and closed at once for their credentials
+    Counter too_many;      // upgraded and closed at once with 4015
     Counter messages_in;   // client messages
     Counter messages_out;  // frames queued to clients
     Counter bytes_in;      // of sockets
@@ -47,9 +48,10 @@ inline constexpr Counter Counters::*kGauges[] = {
     &Counters::pending, &Counters::link_up,       &Counters::paused,
 };
 inline constexpr Counter Counters::*kTotals[] = {
-    &Counters::accepted, &Counters::refused,      &Counters::messages_in,     &Counters::messages_out,
-    &Counters::bytes_in, &Counters::bytes_out,    &Counters::publications_in, &Counters::publications_out,
-    &Counters::errors,   &Counters::rate_limited, &Counters::slow_closed,     &Counters::timed_out,
+    &Counters::accepted,  &Counters::refused,   &Counters::messages_in,     &Counters::messages_out,
+    &Counters::bytes_in,  &Counters::bytes_out, &Counters::publications_in, &Counters::publications_out,
+    &Counters::too_many,  &Counters::errors,    &Counters::rate_limited,    &Counters::slow_closed,
+    &Counters::timed_out,
 };
 
 }  // namespace weft

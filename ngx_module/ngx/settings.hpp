@@ -9,6 +9,7 @@
 #include "auth/ticket.hpp"
 #include "gateway/channel_rules.hpp"
 #include "gateway/connection.hpp"
+#include "ngx/admission.hpp"
 #include "ngx/ngx.hpp"
 
 namespace weft {
@@ -20,6 +21,7 @@ struct MainSettings {
     ngx_shm_zone_t* zone = nullptr;
     ChannelRules rules;
     std::optional<ngx_msec_t> drain;
+    CountedKinds counted;
     bool used = false;  // some location does something with Weft
 
     static constexpr const char* kDefaultSidecar = "ipc:///run/weft/weftd.sock";
@@ -36,6 +38,7 @@ struct LocationSettings {
     std::optional<ngx_msec_t> heartbeat_timeout;
     std::optional<std::size_t> message_size;
     std::optional<std::size_t> send_queue;
+    std::optional<ConnectionLimits> connections;
 
     EndpointSettings endpoint;  // of the above, merged
     ngx_http_complex_value_t* publish_channel = nullptr;

@@ -30,6 +30,7 @@ public:
     [[nodiscard]] Gateway& gateway() noexcept { return gateway_; }
     [[nodiscard]] MainSettings& settings() noexcept { return settings_; }
     [[nodiscard]] WebSocketWire& json() noexcept { return json_wire_; }
+    [[nodiscard]] Admission& admission() noexcept { return admission_; }
     [[nodiscard]] JsonCodec& json_codec() noexcept { return json_codec_; }
 
     /// Brings the gateway's time up to date; first thing in each callback of nginx.
@@ -66,6 +67,7 @@ private:
     ngx_cycle_t* cycle_;
     MainSettings& settings_;
     Counters& counters_;
+    Admission admission_;
     std::mt19937_64 random_;
     JsonCodec json_codec_;
     WebSocketWire json_wire_{0, json_codec_};
