@@ -56,7 +56,8 @@ public:
     /// Counts a connection of the worker at `seat` in `hold` (which must be empty), unless a limit is reached; then
     /// nothing changes. A key that isn't given isn't counted, and no limit holds for it. A key that is given without a
     /// limit is counted while there is room.
-    /// Costs two short walks in a hash table (see kSweep), and a look at each seat for a limit of the total.
+    /// Costs two short walks in a hash table, a look at each seat for a limit of the total, and for a while after a
+    /// seat was given up kSweep buckets to clean: 0.2 us for one key in a table of 1 MiB.
     Verdict admit(std::size_t seat, const std::optional<ConnectionKey>& address,
                   const std::optional<ConnectionKey>& user, const ConnectionLimits& limits, Hold& hold) noexcept;
 
@@ -68,7 +69,7 @@ public:
     void give_up(std::size_t seat) noexcept;
 
     /// Puts buckets and the list of free records in order, whatever they were. Looks at every record that was ever
-    /// used: about 10 ms for a million.
+    /// used: that took 0.8 ms for the 29,067 of 1 MiB, and 0.3 s for a million, on a busy 2-core VM.
     void rebuild() noexcept;
 
     /// How many records count something (those of seats given up may be among them, for a while), and how many there
