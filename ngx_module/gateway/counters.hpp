@@ -30,6 +30,7 @@ struct Counters {
     // Totals: kept when the worker ends.
     Counter accepted;      // connections
     Counter refused;       // upgraded and closed at once for their credentials
+    Counter too_many;      // upgraded and closed at once with 4015
     Counter messages_in;   // client messages
     Counter messages_out;  // frames queued to clients
     Counter bytes_in;      // of sockets
@@ -64,7 +65,7 @@ inline constexpr Counter Counters::*kTotals[] = {
     &Counters::bytes_in,      &Counters::bytes_out,    &Counters::publications_in, &Counters::publications_out,
     &Counters::errors,        &Counters::rate_limited, &Counters::slow_closed,     &Counters::timed_out,
     &Counters::compressed_in, &Counters::inflated_in,  &Counters::deflated_out,    &Counters::compressed_out,
-    &Counters::dropped,       &Counters::conflated,
+    &Counters::dropped,       &Counters::conflated,    &Counters::too_many,
 };
 
 }  // namespace weft

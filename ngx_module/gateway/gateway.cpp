@@ -136,14 +136,14 @@ void Gateway::open(Connection& connection, std::shared_ptr<const Identity> ident
     send(connection, frame);
 }
 
-void Gateway::refuse(Connection& connection, Code code) {
-    counters_.refused.add();
+void Gateway::refuse(Connection& connection, const event::Error& why) {
+    (why.code == Code::too_many_connections ? counters_.too_many : counters_.refused).add();
     connection.opened_ = true;
     ++open_;
     counters_.accepted.add();
     counters_.active.add();
-    fail(connection, {}, event::Error{code, "the credentials were not accepted", {}});
-    connection.end(code);
+    if (!connection.endpoint().echo) fail(connection, {}, why);
+    connection.end(why.code);
 }
 
 void Gateway::remove(Connection& connection) {

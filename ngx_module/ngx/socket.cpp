@@ -7,7 +7,8 @@
 namespace weft {
 
 void Socket::adopt(Worker& worker, ngx_connection_t* connection, std::unique_ptr<Socket> owned,
-                   std::shared_ptr<const Identity> identity, std::optional<Code> refusal, std::string unread) noexcept {
+                   std::shared_ptr<const Identity> identity, std::optional<event::Error> refusal,
+                   std::string unread) noexcept {
     Socket& socket = *owned.release();  // owned by nginx's connection from here on; see destroy()
     socket.connection_ = connection;
     connection->data = &socket;

@@ -127,7 +127,7 @@ struct Handover {
     ngx_http_request_t* request = nullptr;
     std::unique_ptr<Socket> socket;
     std::shared_ptr<const Identity> identity;
-    std::optional<Code> refusal;
+    std::optional<event::Error> refusal;
 };
 
 /// Frees the memory that held the request's head: it stays with the connection otherwise.
@@ -164,7 +164,7 @@ void hand_over(ngx_event_t* event) noexcept {
     }
     std::unique_ptr<Socket> socket = std::move(record.socket);
     std::shared_ptr<const Identity> identity = std::move(record.identity);
-    const std::optional<Code> refusal = record.refusal;
+    const std::optional<event::Error> refusal = record.refusal;
 
     ngx_connection_t* connection = request->connection;
     ngx_http_connection_t* http = request->http_connection;
@@ -229,18 +229,18 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
         return refuse(request, 403, "this origin is not allowed");
     }
 
-    std::optional<Code> refusal;
+    std::optional<event::Error> refusal;  // its message is a literal
     std::shared_ptr<const Identity> identity;
     if (echo) {
         identity = std::make_shared<const Identity>();
     } else if (token.empty()) {
-        refusal = Code::authentication_required;
+        refusal = event::Error{Code::authentication_required, "no ticket came with the request", {}};
     } else if (auto ticket = location.tickets->verify(token, wall_now())) {
         identity = std::make_shared<const Identity>(Identity{std::move(ticket->user), std::move(ticket->grants)});
     } else {
         ngx_log_error(NGX_LOG_INFO, request->connection->log, 0, "weft: ticket refused: %s",
                       ticket.error().detail.c_str());
-        refusal = Code::authentication_failed;
+        refusal = event::Error{Code::authentication_failed, "the ticket was not accepted", {}};
     }
 
     const Speech speech =
@@ -250,6 +250,10 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     if (record == nullptr) return NGX_HTTP_INTERNAL_SERVER_ERROR;
     record->request = request;
     record->socket = std::make_unique<Socket>(*worker, location.endpoint, *speech.wire, speech.deflate);
+    if (!refusal) {
+        refusal = worker->admission().admit(*request->connection, identity->user,
+                                            location.connections.value_or(ConnectionLimits()), record->socket->hold());
+    }
     record->identity = std::move(identity);
     record->refusal = refusal;
     record->event.data = record;

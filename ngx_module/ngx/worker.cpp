@@ -66,6 +66,7 @@ Worker::Worker(ngx_cycle_t* cycle, MainSettings& settings, Counters& counters)
     : cycle_(cycle),
       settings_(settings),
       counters_(counters),
+      admission_(settings.zone, &counters, settings.counted),
       random_(seeded()),
       read_buffer_(std::make_unique<char[]>(kReadBuffer + websocket::kPadding)),
       write_buffer_(std::make_unique<char[]>(kWriteBuffer)),

@@ -4,8 +4,8 @@
 # single (no master: `master_process off`), listen (what `listen` says besides the first address, a list),
 # reuseport (on when there are several workers, so that each gets connections), main, http, server, location (text for that level; `location` goes into /ws after weft_websocket and replaces
 # the default weft_ticket), rules (channel rules, a default is given), user, connections (4096), events (text for that
-# block), level (of the error log), helpers (cache processes that nginx will start beside its workers), stopped (isn't
-# started).
+# block), level (of the error log), zone (size of weft_zone, 4m), helpers (cache processes that nginx will start
+# beside its workers), stopped (isn't started).
 package Weft::Test::Nginx;
 use v5.30;
 use warnings;
@@ -69,7 +69,7 @@ sub configuration {
         "    access_log access.log;\n",
         $paths,
         "    weft_sidecar $sidecar;\n",
-        "    weft_zone 4m;\n",
+        '    weft_zone ' . ($o{zone} // '4m') . ";\n",
         $o{rules} // $RULES,
         $o{http}  // '',
         "    server {\n", $listen,
