@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ngx/conf_values.hpp"
+#include "ngx/connection_log.hpp"
 #include "ngx/settings.hpp"
 #include "ngx/zone.hpp"
 #include "weft/link_session.hpp"
@@ -358,6 +359,7 @@ ngx_command_t directives[] = {
     http_directive("weft_zone", NGX_CONF_TAKE1, set_zone),
     http_directive("weft_drain", NGX_CONF_TAKE1, set_drain),
     http_directive("weft_channel", NGX_CONF_BLOCK | NGX_CONF_TAKE1, set_channel),
+    http_directive("weft_log_format", NGX_CONF_2MORE, set_log_format),
 
     location_directive("weft_ticket", kEverywhere | NGX_CONF_1MORE, set_ticket),
     location_directive("weft_origin", kEverywhere | NGX_CONF_1MORE, set_origin),
@@ -365,6 +367,7 @@ ngx_command_t directives[] = {
     location_directive("weft_heartbeat", kEverywhere | NGX_CONF_TAKE12, set_heartbeat),
     location_directive("weft_message_size", kEverywhere | NGX_CONF_TAKE1, set_message_size),
     location_directive("weft_send_queue", kEverywhere | NGX_CONF_TAKE1, set_send_queue),
+    location_directive("weft_log", kEverywhere | NGX_CONF_1MORE, set_log),
 
     location_directive("weft_websocket", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_websocket),
     location_directive("weft_echo", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_echo),
@@ -401,6 +404,7 @@ char* merge_location_settings(ngx_conf_t* cf, void* parent, void* child) noexcep
     }
     if (!to.message_size) to.message_size = from.message_size;
     if (!to.send_queue) to.send_queue = from.send_queue;
+    if (!to.logs) to.logs = from.logs;
 
     const bool echo = to.endpoint.echo;
     if (to.websocket_at.empty() && !echo) return NGX_CONF_OK;

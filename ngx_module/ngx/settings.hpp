@@ -9,6 +9,7 @@
 #include "auth/ticket.hpp"
 #include "gateway/channel_rules.hpp"
 #include "gateway/connection.hpp"
+#include "ngx/connection_log.hpp"
 #include "ngx/ngx.hpp"
 
 namespace weft {
@@ -20,6 +21,7 @@ struct MainSettings {
     ngx_shm_zone_t* zone = nullptr;
     ChannelRules rules;
     std::optional<ngx_msec_t> drain;
+    LogFormats log_formats;
     bool used = false;  // some location does something with Weft
 
     static constexpr const char* kDefaultSidecar = "ipc:///run/weft/weftd.sock";
@@ -36,11 +38,14 @@ struct LocationSettings {
     std::optional<ngx_msec_t> heartbeat_timeout;
     std::optional<std::size_t> message_size;
     std::optional<std::size_t> send_queue;
+    std::shared_ptr<ConnectionLogs> logs;  // null: not said here
 
     EndpointSettings endpoint;  // of the above, merged
     ngx_http_complex_value_t* publish_channel = nullptr;
 
     std::string websocket_at;  // "file:line" of weft_websocket; empty: not here
+
+    static constexpr std::size_t kMaxLogs = 16;  // weft_log lines in one block
 };
 
 /// Settings of the http block; null when there is none.
