@@ -469,13 +469,13 @@ check 'a syslog that is not there is told and harms nobody' => sub {
     cmp_ok(scalar(() = $other->error_log =~ /could not be sent to syslog/g), '<=', 1, 'it is told once at most');
 };
 
-check 'worker_shutdown_timeout: clients that it cuts off have 1006' => sub {
+check 'worker_shutdown_timeout: clients that it cuts off have 1012 too' => sub {
     my $other = $t->nginx('cut', main => "worker_shutdown_timeout 1s;\n", location => '',
         http => $http =~ s/weft_drain 1s/weft_drain 300s/r);
     my $client = Weft::Client->join(port => $other->port, ticket => minted(sub => 'cut'));
     my @old    = $other->reload;
     ok(wait_for { !grep { -d "/proc/$_" } @old }, 'the old worker ends');
-    like(slurp($other->folder . '/plain.log'), qr/^cut\|[^|]+\|-\|1006\|-\|/m, 'the line is there');
+    like(slurp($other->folder . '/plain.log'), qr/^cut\|[^|]+\|-\|1012\|server\|/m, 'the line is there');
 };
 
 for my $how ([ quit => 'QUIT', qr/1012\|server/ ], [ stop => 'TERM', qr/1006\|-/ ]) {

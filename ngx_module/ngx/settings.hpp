@@ -21,6 +21,7 @@ struct MainSettings {
     ngx_shm_zone_t* zone = nullptr;
     ChannelRules rules;
     std::optional<ngx_msec_t> drain;
+    std::optional<std::size_t> send_memory;  // bytes, of each worker
     LogFormats log_formats;
     bool used = false;  // some location does something with Weft
 

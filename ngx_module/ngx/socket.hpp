@@ -37,6 +37,7 @@ private:
 
     void on_readable();
     bool write_queue();
+    void leave_now();
     void destroy() noexcept;
     void log_end() noexcept;
     static void handle_read(ngx_event_t* event) noexcept;
@@ -44,8 +45,7 @@ private:
 
     Worker& worker_;
     ngx_connection_t* connection_ = nullptr;
-    bool shut_ = false;       // our side of TCP is closed
-    std::size_t sealed_ = 0;  // bytes in front of the queue that TLS has sealed in a record and not yet sent
+    bool shut_ = false;  // our side of TCP is closed
 };
 
 }  // namespace weft
