@@ -117,9 +117,7 @@ void Gateway::shed_memory() {
 
 void Gateway::open(Connection& connection, std::shared_ptr<const Identity> identity) {
     connection.identity_ = std::move(identity);
-    do {
-        connection.client_id_ = host_.random();
-    } while (connection.client_id_ == 0);
+    while (connection.client_id_ == 0) connection.client_id_ = host_.random();
     connection.opened_ = true;
     ++open_;
     counters_.accepted.add();

@@ -7,6 +7,7 @@
 
 #include "ngx/compression.hpp"
 #include "ngx/conf_values.hpp"
+#include "ngx/connection_log.hpp"
 #include "ngx/settings.hpp"
 #include "ngx/zone.hpp"
 #include "weft/link_session.hpp"
@@ -394,6 +395,7 @@ ngx_command_t directives[] = {
     http_directive("weft_drain", NGX_CONF_TAKE1, set_drain),
     http_directive("weft_send_memory", NGX_CONF_TAKE1, set_send_memory),
     http_directive("weft_channel", NGX_CONF_BLOCK | NGX_CONF_TAKE1, set_channel),
+    http_directive("weft_log_format", NGX_CONF_2MORE, set_log_format),
 
     location_directive("weft_ticket", kEverywhere | NGX_CONF_1MORE, set_ticket),
     location_directive("weft_origin", kEverywhere | NGX_CONF_1MORE, set_origin),
@@ -403,6 +405,7 @@ ngx_command_t directives[] = {
     location_directive("weft_send_queue", kEverywhere | NGX_CONF_TAKE1, set_send_queue),
     location_directive("weft_compression", kEverywhere | NGX_CONF_1MORE, set_compression),
     location_directive("weft_connections", kEverywhere | NGX_CONF_TAKE123, set_connections),
+    location_directive("weft_log", kEverywhere | NGX_CONF_1MORE, set_log),
 
     location_directive("weft_websocket", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_websocket),
     location_directive("weft_echo", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_echo),
@@ -441,6 +444,7 @@ char* merge_location_settings(ngx_conf_t* cf, void* parent, void* child) noexcep
     if (!to.send_queue) to.send_queue = from.send_queue;
     if (!to.compression) to.compression = from.compression;
     if (!to.connections) to.connections = from.connections;
+    if (!to.logs) to.logs = from.logs;
 
     const bool echo = to.endpoint.echo;
     if (to.websocket_at.empty() && !echo) return NGX_CONF_OK;

@@ -172,7 +172,31 @@ void Socket::read_on() noexcept {
     }
 }
 
+void Socket::log_end() noexcept {
+    if (tally() == nullptr) return;
+    const std::uint16_t code = close_code() != 0 ? close_code() : ConnectionEnd::kBroken;
+    auto closed_by = ConnectionEnd::By::nobody;
+    if (code != ConnectionEnd::kBroken)
+        closed_by = closed_by_peer() ? ConnectionEnd::By::client : ConnectionEnd::By::server;
+    static_cast<ConnectionRecord&>(*tally()).write(gateway().now(), user(), client_id(), code, closed_by);
+    keep_tally(nullptr);
+}
+
+void Socket::log_open(ngx_cycle_t* cycle) noexcept {
+    if (Worker::current() == nullptr) return;
+    Worker::current()->wake();
+    for (ngx_uint_t i = 0; i < cycle->connection_n; ++i) {
+        const ngx_connection_t& connection = cycle->connections[i];
+        if (connection.fd == static_cast<ngx_socket_t>(-1) || connection.read == nullptr ||
+            connection.read->handler != handle_read) {
+            continue;
+        }
+        static_cast<Socket*>(connection.data)->log_end();
+    }
+}
+
 void Socket::destroy() noexcept {
+    log_end();
     ngx_connection_t* connection = connection_;
     Worker& worker = worker_;
     gateway().remove(*this);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gateway/websocket_connection.hpp"
+#include "ngx/connection_log.hpp"
 #include "ngx/worker.hpp"
 
 namespace weft {
@@ -25,6 +26,12 @@ public:
     /// Where Admission::admit() counts this connection, until it is destroyed.
     [[nodiscard]] ConnectionCounts::Hold& hold() noexcept { return hold_; }
 
+    /// Writes the log lines of all that are still open, for a process that ends without ending them.
+    static void log_open(ngx_cycle_t* cycle) noexcept;
+
+    /// Has this connection logged when it ends. Null: it isn't.
+    void keep_record(std::unique_ptr<ConnectionRecord> record) noexcept { keep_tally(std::move(record)); }
+
     /// Writes what is queued, and acts on the phase. May destroy this.
     void flush();
 
@@ -39,6 +46,7 @@ private:
     bool write_queue();
     void leave_now();
     void destroy() noexcept;
+    void log_end() noexcept;
     static void handle_read(ngx_event_t* event) noexcept;
     static void handle_write(ngx_event_t* event) noexcept;
 

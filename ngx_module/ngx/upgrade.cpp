@@ -1,10 +1,11 @@
 // From an HTTP request to a connection of ours: origin, handshake, credentials, 101, and the request is given back.
-#include <algorithm>
-#include <cstring>
 #include <string>
 
+#include "auth/ticket_mask.hpp"
+#include "ngx/connection_log.hpp"
 #include "ngx/response.hpp"
 #include "ngx/socket.hpp"
+#include "ngx/variables.hpp"
 #include "websocket/handshake.hpp"
 
 namespace weft {
@@ -12,6 +13,12 @@ namespace weft {
 namespace {
 
 constexpr std::string_view kSubprotocols[] = {"weft.v1.json"};
+
+bool is(const ngx_table_elt_t& header, std::string_view name) noexcept {
+    return header.key.len == name.size() &&
+           ngx_strncasecmp(header.key.data, reinterpret_cast<u_char*>(const_cast<char*>(name.data())), name.size()) ==
+               0;
+}
 
 /// The value of a header; several of a name are joined as RFC 9110 §5.3 allows. `storage` holds joined values.
 std::string_view header(ngx_http_request_t* request, std::string_view name, std::string& storage) {
@@ -25,11 +32,7 @@ std::string_view header(ngx_http_request_t* request, std::string_view name, std:
             headers = static_cast<ngx_table_elt_t*>(part->elts);
             i = 0;
         }
-        if (headers[i].key.len != name.size() ||
-            ngx_strncasecmp(headers[i].key.data, reinterpret_cast<u_char*>(const_cast<char*>(name.data())),
-                            name.size()) != 0) {
-            continue;
-        }
+        if (!is(headers[i], name)) continue;
         if (value.empty()) {
             value = view(headers[i].value);
         } else {
@@ -68,15 +71,18 @@ std::string find_ticket(ngx_http_request_t* request, std::string_view from_subpr
     return {};
 }
 
-/// Overwrites the value of each `ticket` argument in a part of the request's head, where nginx's logs read it from.
-void mask_ticket(const ngx_str_t& text) noexcept {
-    constexpr std::string_view kName = "ticket=";
-    const std::string_view seen = view(text);
-    for (std::size_t at = seen.find(kName); at != std::string_view::npos; at = seen.find(kName, at + kName.size())) {
-        if (at > 0 && seen[at - 1] != '?' && seen[at - 1] != '&') continue;
-        const std::size_t begin = at + kName.size();
-        const std::size_t end = std::min(seen.find_first_of("& #", begin), seen.size());
-        std::memset(text.data + begin, '*', end - begin);
+std::span<char> writable(const ngx_str_t& text) noexcept {
+    return {reinterpret_cast<char*>(text.data), text.len};
+}
+
+/// Hides tickets in the headers that bring them.
+void mask_headers(ngx_http_request_t* request) noexcept {
+    for (ngx_list_part_t* part = &request->headers_in.headers.part; part != nullptr; part = part->next) {
+        auto* headers = static_cast<ngx_table_elt_t*>(part->elts);
+        for (ngx_uint_t i = 0; i < part->nelts; ++i) {
+            if (is(headers[i], "authorization")) mask_bearer(writable(headers[i].value));
+            if (is(headers[i], "sec-websocket-protocol")) mask_bearer_protocol(writable(headers[i].value));
+        }
     }
 }
 
@@ -151,6 +157,18 @@ void free_header_buffers(ngx_connection_t* connection, ngx_http_connection_t* ht
     }
 }
 
+/// What the connection's log lines will need of the request; null when there will be none.
+std::unique_ptr<ConnectionRecord> keep_record(ngx_http_request_t* request, Worker& worker) noexcept {
+    ConnectionLogs* logs = location_settings(request).logs.get();
+    if (logs == nullptr) return nullptr;
+    try {
+        return ConnectionRecord::keep(request, *logs, worker.gateway().now());
+    } catch (const std::exception& error) {
+        ngx_log_error(NGX_LOG_ERR, request->connection->log, 0, "weft: a connection can't be logged: %s", error.what());
+        return nullptr;
+    }
+}
+
 // Runs in a posted event, behind the handler. Freeing the request writes its line of the access log and gives back its
 // pool; nginx does the same when it turns a connection to keep-alive.
 void hand_over(ngx_event_t* event) noexcept {
@@ -170,7 +188,14 @@ void hand_over(ngx_event_t* event) noexcept {
     ngx_http_connection_t* http = request->http_connection;
     Worker* worker = Worker::current();
     worker->wake();
+    std::unique_ptr<ConnectionRecord> log = keep_record(request, *worker);
     if (request->out != nullptr || connection->error) {  // the 101 didn't leave: the client is gone or was never there
+        // Its request is in the access log with status 101, so its end is to be found as well.
+        if (log != nullptr) {
+            log->write(worker->gateway().now(),
+                       identity != nullptr ? std::string_view(identity->user) : std::string_view(), socket->client_id(),
+                       ConnectionEnd::kBroken, ConnectionEnd::By::nobody);
+        }
         socket.reset();
         ngx_http_free_request(request, 0);
         ngx_http_close_connection(connection);
@@ -185,6 +210,7 @@ void hand_over(ngx_event_t* event) noexcept {
 #if (NGX_HTTP_SSL)
     if (connection->ssl != nullptr) ngx_ssl_free_buffer(connection);
 #endif
+    socket->keep_record(std::move(log));
     Socket::adopt(*worker, connection, std::move(socket), std::move(identity), refusal, std::move(unread));
 }
 
@@ -213,7 +239,9 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     const websocket::HandshakeAnswer answer = websocket::answer_handshake(asked, kSubprotocols, storage[5]);
     const std::string token = find_ticket(request, answer.token);
     // Tickets don't belong in logs, and from here on nginx may log the request at any time.
-    for (const ngx_str_t& text : {request->request_line, request->unparsed_uri, request->args}) mask_ticket(text);
+    for (const ngx_str_t& text : {request->request_line, request->unparsed_uri, request->args}) {
+        mask_ticket_argument(writable(text));
+    }
     if (answer.status != 101) return refuse(request, answer.status, answer.error);
 
     const std::string_view origin = header(request, "origin", storage[6]);
@@ -247,13 +275,20 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
         choose_speech(*worker, location.endpoint.compression, header(request, "sec-websocket-extensions", storage[7]));
 
     auto* record = make_in_pool<Handover>(request->pool);
-    if (record == nullptr) return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    record->request = request;
+    auto* upgraded = make_in_pool<UpgradedRequest>(request->pool);
+    if (record == nullptr || upgraded == nullptr) return NGX_HTTP_INTERNAL_SERVER_ERROR;
     record->socket = std::make_unique<Socket>(*worker, location.endpoint, *speech.wire, speech.deflate);
     if (!refusal) {
         refusal = worker->admission().admit(*request->connection, identity->user,
                                             location.connections.value_or(ConnectionLimits()), record->socket->hold());
     }
+    mask_headers(request);
+    upgraded->identity = identity;
+    upgraded->subprotocol = answer.subprotocol;
+    while (!refusal && upgraded->client_id == 0) upgraded->client_id = worker->random();
+    ngx_http_set_ctx(request, upgraded, ngx_http_weft_module);
+    record->request = request;
+    record->socket->set_client_id(upgraded->client_id);
     record->identity = std::move(identity);
     record->refusal = refusal;
     record->event.data = record;

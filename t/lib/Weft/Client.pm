@@ -95,6 +95,7 @@ sub open {
     my $status = ($answer =~ m{^HTTP/1\.1 (\d+)})[0] // 0;
     die "the handshake was answered with: $answer\n" if $status != 101;
     $handshake->parse($answer);
+    @$self{qw(sent received)} = (0, length $self->{in});
     die 'the handshake is not valid: ' . ($handshake->error // 'incomplete') . "\n$answer\n" unless $handshake->is_done;
     return $self;
 }
@@ -115,6 +116,10 @@ sub socket   { $_[0]{socket} }
 
 sub local_port { $_[0]{socket}->sockport }
 
+# Bytes since the handshake's end.
+sub sent     { $_[0]{sent} }
+sub received { $_[0]{received} }
+
 # ---- bytes -----------------------------------------------------------------------------------------------------------
 
 sub raw_send {
@@ -124,6 +129,7 @@ sub raw_send {
     while (length $bytes) {
         my $sent = syswrite $self->{socket}, $bytes;
         if (defined $sent) {
+            $self->{sent} += $sent;
             substr($bytes, 0, $sent) = '';
             next;
         }
@@ -143,6 +149,7 @@ sub _fill {
     return 1 unless IO::Select->new($self->{socket})->can_read($seconds);
     my $got = sysread $self->{socket}, my $bytes, 262144;
     if ($got) {
+        $self->{received} += $got;
         $self->{in} .= $bytes;
         return 1;
     }
