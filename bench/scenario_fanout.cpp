@@ -20,7 +20,7 @@ public:
           payload_(options.payload),
           published_(options.channels),
           window_(options.rate > 0 ? 1 : options.window, options.channels, options.subscribers_per_channel),
-          swarm_(options.address, dialect, *this),
+          swarm_(options.address, options.tls, dialect, *this),
           cpu_(options.servers) {}
 
     JsonObject run();
