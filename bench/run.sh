@@ -110,7 +110,7 @@ if [[ $cores -ge 2 ]] && command -v taskset >/dev/null; then
     pin_load=(taskset -c 1)
 fi
 
-prefix='' arguments=() processes='' port='' tls=no
+prefix='' arguments=() processes='' port='' tls=no lean=no
 # shellcheck source=SCRIPTDIR/servers.sh
 . "$here/servers.sh"
 
@@ -150,7 +150,8 @@ log=${out%.jsonl}.log
     printf '{"about": {"date": "%s", "cores": %s, "cpu": "%s", "kernel": "%s", "nginx": "%s", "load_at_start": "%s", ' \
         "$(date -u +%FT%TZ)" "$cores" "$(sed -n 's/^model name\s*: //p' /proc/cpuinfo | head -n 1)" "$(uname -r)" \
         "$("$nginx" -v 2>&1 | sed 's|.*nginx/||')" "$(cut -d' ' -f1 /proc/loadavg)"
-    printf '"command": "%s", ' "$(sed 's/[\\"]/\\&/g' <<<"$command")"
+    command=${command//\\/\\\\}
+    printf '"command": "%s", ' "${command//\"/\\\"}"
     printf '"seconds": %s, "versions": {' "$seconds"
     separator=
     for name in "${present[@]}"; do
@@ -200,6 +201,8 @@ for line in "${chosen[@]}"; do
     read -r -a words <<<"${rest/--tls/}"
     tls=no
     [[ $rest != *--tls* ]] || tls=yes
+    # shellcheck disable=SC2034 # for servers.sh
+    [[ $case == idle* ]] && lean=yes || lean=no
     count=$(rounds_of "$short" "$long")
     for ((round = 1; round <= count; round++)); do
         for name in "${present[@]}"; do

@@ -1,6 +1,6 @@
 # Sourced by run.sh: how each server under test is started, in a prefix of its own, on a free loopback port.
 # start_NAME sets `port`, `processes` to what weft-load shall count, as NAME=PID words, and `arguments` to how weft-load
-# speaks to it; with tls=yes it listens with TLS (of those in $tls_servers). Each gets one worker or process, on the core
+# speaks to it; with tls=yes it listens with TLS (of those in $tls_servers), with lean=yes memory is what is measured. Each gets one worker or process, on the core
 # of pin_servers. docs/benchmarks.md says why each is set up as it is.
 # shellcheck shell=bash disable=SC2034,SC2154
 
@@ -111,6 +111,11 @@ start_nchan() {
     port=$(free_port)
     {
         nginx_head "$nchan_module"
+        # An Nchan connection keeps its HTTP request, so nginx's smallest pools and header buffer make it smaller by a
+        # quarter; elsewhere they would only cost it allocations.
+        if [[ $lean == yes ]]; then
+            echo "    connection_pool_size 256; request_pool_size 256; client_header_buffer_size 256;"
+        fi
         # Without the history that it keeps by default, as Weft's channel keeps none here: that is its faster setting.
         cat <<EOF
     nchan_shared_memory_size 256m;
