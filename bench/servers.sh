@@ -57,10 +57,10 @@ load_module $1;
 $user
 daemon off;
 worker_processes 1;
-worker_rlimit_nofile $(ulimit -Hn);
+worker_rlimit_nofile $files;
 pid $prefix/nginx.pid;
 error_log $prefix/error.log error;
-events { worker_connections $(($(ulimit -Hn) - 500)); }
+events { worker_connections $((files - 500)); }
 http {
     access_log off;
     client_body_temp_path $prefix/body;

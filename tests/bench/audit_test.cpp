@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <initializer_list>
+#include <ostream>
+#include <vector>
 
 namespace weft::bench {
 namespace {
@@ -33,6 +35,10 @@ struct Case {
     std::initializer_list<std::uint32_t> numbers;
     std::uint64_t lost, duplicates, reordered, stray;
 };
+
+void PrintTo(const Case& given, std::ostream* out) {
+    *out << given.name;
+}
 
 class EachFault : public testing::TestWithParam<Case> {};
 
