@@ -10,6 +10,7 @@
 
 #include "auth/grants.hpp"
 #include "codec/message.hpp"
+#include "gateway/compression.hpp"
 #include "gateway/send_queue.hpp"
 #include "gateway/tally.hpp"
 #include "gateway/wire.hpp"
@@ -30,6 +31,7 @@ struct EndpointSettings {
     std::size_t max_message = std::size_t{64} * 1024;     // bytes of one client message
     std::size_t send_queue = std::size_t{1024} * 1024;    // bytes that may wait for a slow reader
     bool echo = false;                                    // messages go back as they came; no codec, no channels
+    CompressionSettings compression;
 };
 
 /// Who a connection is and what it may do. Shared, not copied, by whoever needs it.
@@ -106,6 +108,12 @@ protected:
     /// Queues what the transport says at the end; returns the phase that follows.
     virtual Phase say_goodbye(std::uint16_t code, std::string_view why) = 0;
 
+    /// `frames`, whole ones of the wire, in this connection's own form: for a transport that asked for it with
+    /// rewrite_frames(). What it returns is queued at once, in the order of the calls, and never dropped for a reader
+    /// that doesn't keep up.
+    virtual SharedBytes rewrite(SharedBytes frames) { return frames; }
+    void rewrite_frames() noexcept { rewrites_ = true; }
+
     /// Something arrived from the peer.
     void heard() noexcept;
     void set_phase(Phase phase);
@@ -163,6 +171,7 @@ private:
     bool draining_ = false;  // a deadline is set for telling the client to reconnect
     bool leaving_ = false;   // it was told
     bool paused_ = false;    // in the gateway's list of connections that wait for leave to read on
+    bool rewrites_ = false;
 };
 
 }  // namespace weft

@@ -7,7 +7,8 @@
 namespace weft {
 
 void Socket::adopt(Worker& worker, ngx_connection_t* connection, std::unique_ptr<Socket> owned,
-                   std::shared_ptr<const Identity> identity, std::optional<Code> refusal, std::string unread) noexcept {
+                   std::shared_ptr<const Identity> identity, std::optional<event::Error> refusal,
+                   std::string unread) noexcept {
     Socket& socket = *owned.release();  // owned by nginx's connection from here on; see destroy()
     socket.connection_ = connection;
     connection->data = &socket;
@@ -134,7 +135,15 @@ bool Socket::write_queue() {
         sealed = 0;
         on_written(static_cast<std::size_t>(sent));
     }
-    if (queue().empty()) return true;
+    if (queue().empty()) {
+        // Event methods that report a state and not a change would tell for ever that there is room.
+        if ((ngx_event_flags & NGX_USE_LEVEL_EVENT) != 0 && connection_->write->active &&
+            ngx_handle_write_event(connection_->write, 0) != NGX_OK) {
+            on_broken();
+            return false;
+        }
+        return true;
+    }
     on_blocked(sealed);
     if (ngx_handle_write_event(connection_->write, 0) != NGX_OK) on_broken();
     return false;

@@ -88,13 +88,46 @@ ngx_int_t refuse(ngx_http_request_t* request, int status, std::string_view why) 
     return respond(request, status, "text/plain", std::string(why) + "\n");
 }
 
-/// What stands between the 101 and the moment in which the phase engine has let go of the request.
+/// How a connection speaks, and what is answered about it.
+struct Speech {
+    WebSocketWire* wire;
+    std::optional<websocket::DeflateParameters> deflate;
+    std::string extensions;  // Sec-WebSocket-Extensions; empty for none
+};
+
+Speech choose_speech(Worker& worker, const CompressionSettings& compression, std::string_view offered) {
+    const Speech plain{&worker.json(), std::nullopt, {}};
+    if (!compression.on) return plain;
+    Speech speech = plain;
+    speech.deflate = websocket::negotiate_deflate(offered, compression.policy, speech.extensions);
+    if (!speech.deflate) return plain;
+    if (speech.deflate->server_takeover) return speech;  // compresses for itself what the wire shares
+    websocket::DeflateSettings settings = compression.deflate;
+    settings.window = speech.deflate->server_window;
+    speech.wire = worker.wires().compressed(*plain.wire, settings);
+    return speech.wire != nullptr ? speech : plain;
+}
+
+constexpr ngx_msec_t kSubrequestPoll = 10;  // milliseconds
+
+/// What stands between the 101 and the moment in which everybody has let go of the request: the phase engine, and what
+/// runs beside it in the background (a mirror's subrequest). Lives in the request's pool, and may go with it before.
 struct Handover {
+    Handover() = default;
+    Handover(const Handover&) = delete;
+    Handover& operator=(const Handover&) = delete;
+    ~Handover() {
+        if (event.posted) {
+            ngx_delete_posted_event(&event);
+        }
+        if (event.timer_set) ngx_del_timer(&event);
+    }
+
     ngx_event_t event{};
     ngx_http_request_t* request = nullptr;
     std::unique_ptr<Socket> socket;
     std::shared_ptr<const Identity> identity;
-    std::optional<Code> refusal;
+    std::optional<event::Error> refusal;
 };
 
 /// Frees the memory that held the request's head: it stays with the connection otherwise.
@@ -121,12 +154,17 @@ void free_header_buffers(ngx_connection_t* connection, ngx_http_connection_t* ht
 // Runs in a posted event, behind the handler. Freeing the request writes its line of the access log and gives back its
 // pool; nginx does the same when it turns a connection to keep-alive.
 void hand_over(ngx_event_t* event) noexcept {
-    // The record lives in the request's pool, which goes first.
+    // Moved out, as the record's memory goes before they do.
     auto& record = *static_cast<Handover*>(event->data);
     ngx_http_request_t* request = record.request;
+    if (request->count > 1 && !request->connection->error) {
+        // Freeing the request would cut the others off; and nginx doesn't say when they have ended.
+        ngx_add_timer(event, kSubrequestPoll);
+        return;
+    }
     std::unique_ptr<Socket> socket = std::move(record.socket);
     std::shared_ptr<const Identity> identity = std::move(record.identity);
-    const std::optional<Code> refusal = record.refusal;
+    const std::optional<event::Error> refusal = record.refusal;
 
     ngx_connection_t* connection = request->connection;
     ngx_http_connection_t* http = request->http_connection;
@@ -159,7 +197,7 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     if (request->http_version >= NGX_HTTP_VERSION_20) {
         return refuse(request, 400, "WebSocket needs HTTP/1.1 here, this request came by HTTP/2");
     }
-    std::string storage[7];
+    std::string storage[8];
     websocket::HandshakeRequest asked;
     asked.method = view(request->method_name);
     asked.http_major = static_cast<int>(request->http_major);
@@ -191,24 +229,31 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
         return refuse(request, 403, "this origin is not allowed");
     }
 
-    std::optional<Code> refusal;
+    std::optional<event::Error> refusal;  // its message is a literal
     std::shared_ptr<const Identity> identity;
     if (echo) {
         identity = std::make_shared<const Identity>();
     } else if (token.empty()) {
-        refusal = Code::authentication_required;
+        refusal = event::Error{Code::authentication_required, "no ticket came with the request", {}};
     } else if (auto ticket = location.tickets->verify(token, wall_now())) {
         identity = std::make_shared<const Identity>(Identity{std::move(ticket->user), std::move(ticket->grants)});
     } else {
         ngx_log_error(NGX_LOG_INFO, request->connection->log, 0, "weft: ticket refused: %s",
                       ticket.error().detail.c_str());
-        refusal = Code::authentication_failed;
+        refusal = event::Error{Code::authentication_failed, "the ticket was not accepted", {}};
     }
+
+    const Speech speech =
+        choose_speech(*worker, location.endpoint.compression, header(request, "sec-websocket-extensions", storage[7]));
 
     auto* record = make_in_pool<Handover>(request->pool);
     if (record == nullptr) return NGX_HTTP_INTERNAL_SERVER_ERROR;
     record->request = request;
-    record->socket = std::make_unique<Socket>(*worker, location.endpoint);
+    record->socket = std::make_unique<Socket>(*worker, location.endpoint, *speech.wire, speech.deflate);
+    if (!refusal) {
+        refusal = worker->admission().admit(*request->connection, identity->user,
+                                            location.connections.value_or(ConnectionLimits()), record->socket->hold());
+    }
     record->identity = std::move(identity);
     record->refusal = refusal;
     record->event.data = record;
@@ -219,7 +264,8 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     ngx_str_set(&request->headers_out.status_line, "101 Switching Protocols");
     request->keepalive = 0;
     if (!add_header(request, "Upgrade", "websocket") || !add_header(request, "Sec-WebSocket-Accept", answer.accept) ||
-        (!answer.subprotocol.empty() && !add_header(request, "Sec-WebSocket-Protocol", answer.subprotocol))) {
+        (!answer.subprotocol.empty() && !add_header(request, "Sec-WebSocket-Protocol", answer.subprotocol)) ||
+        (!speech.extensions.empty() && !add_header(request, "Sec-WebSocket-Extensions", speech.extensions))) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     const ngx_int_t sent = ngx_http_send_header(request);

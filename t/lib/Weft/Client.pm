@@ -24,7 +24,8 @@ my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 # ---- connecting ------------------------------------------------------------------------------------------------------
 
 # A connection without handshake. Where to: port => N [host => '127.0.0.1'], or unix => PATH, or tls => 1 as well.
-# receive_buffer => BYTES makes a reader that fills up early.
+# receive_buffer => BYTES makes a reader that fills up early; first => BYTES are sent before all else (a proxy's header);
+# alpn => LIST is what TLS offers.
 sub dial {
     my ($class, %to) = @_;
     my $socket;
@@ -47,6 +48,7 @@ sub dial {
     $socket->blocking(0);
     my $self = bless { socket => $socket, in => '', backlog => [], to => \%to, child => $child, next_id => 1 }, $class;
     $self->{frames} = Protocol::WebSocket::Frame->new(max_payload_size => 0);
+    $self->raw_send($to{first}) if defined $to{first};
     return $self;
 }
 
@@ -62,7 +64,7 @@ sub _dial_tls {
         CORE::open STDERR, '>',  '/dev/null';
         no warnings 'exec';
         exec 'openssl', 's_client', '-quiet', '-connect', "$host:$to{port}", '-servername', $to{sni} // 'localhost',
-            '-CAfile', $to{ca}, '-verify_return_error';
+            '-CAfile', $to{ca}, '-verify_return_error', defined $to{alpn} ? ('-alpn', $to{alpn}) : ();
         require POSIX;
         POSIX::_exit(127);
     }
@@ -218,6 +220,9 @@ sub send_frame {
 
 sub send_text { $_[0]->send_frame(text => $_[1]) }
 
+# Lets compressed messages come: next_frame then says {compressed} of them, and leaves them as they are.
+sub allow_compressed { my ($self) = @_; $self->{allow_compressed} = 1; return $self }
+
 # The next frame, of whatever kind: {opcode, payload}; undef when the connection ended before one.
 sub next_frame {
     my ($self, %options) = @_;
@@ -231,10 +236,12 @@ sub next_frame {
         my $payload = $cut ? undef : $frames->next_bytes;
         if (defined $payload) {
             die "the server sent a masked frame\n"              if $frames->masked;
-            die "the server sent a frame with reserved bits\n"  if grep { $_ } @{ $frames->rsv };
+            my @reserved   = @{ $frames->rsv };
+            my $compressed = $self->{allow_compressed} && $frames->opcode < 8 && shift @reserved;
+            die "the server sent a frame with reserved bits\n"  if grep { $_ } @reserved;
             die "the server sent a fragment\n"                  if !$frames->fin || $frames->opcode == 0;
             $self->{closed} = 1 if $frames->opcode == 8;
-            return { opcode => $frames->opcode, payload => $payload };
+            return { opcode => $frames->opcode, payload => $payload, compressed => !!$compressed };
         }
         my $left = $until - time;
         if ($left <= 0) {
