@@ -34,10 +34,10 @@ conformance:  ## Autobahn|Testsuite against the module (Python 2.7; CASES='1.* 9
 	@scripts/build.sh product
 	@CASES='$(CASES)' scripts/conformance.sh
 
-bench:  ## measure, beside Nchan in the same run
+bench:  ## measure beside other servers, in six minutes; ARGS='--full --docs' and others: bench/run.sh --help
 	@scripts/deps.sh build bench
-	@scripts/build.sh all
-	@bench/run.sh
+	@scripts/build.sh bench
+	@bench/run.sh $(ARGS)
 
 install:  ## install module, weftd, weftctl, unit and sample configurations (PREFIX=/usr DESTDIR=)
 	@scripts/deps.sh --check build
