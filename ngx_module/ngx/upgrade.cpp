@@ -80,6 +80,11 @@ void mask_ticket(const ngx_str_t& text) noexcept {
     }
 }
 
+/// Tickets don't belong in logs. What views of the request's head saw of a ticket is gone afterwards.
+void mask_tickets(ngx_http_request_t* request) noexcept {
+    for (const ngx_str_t& text : {request->request_line, request->unparsed_uri, request->args}) mask_ticket(text);
+}
+
 /// An error page of a few words: what is wrong with the request is told in its body.
 ngx_int_t refuse(ngx_http_request_t* request, int status, std::string_view why) {
     request->keepalive = 0;
@@ -156,8 +161,10 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     if (request != request->main) return NGX_HTTP_INTERNAL_SERVER_ERROR;  // auth_request, mirror: no socket of its own
     const LocationSettings& location = location_settings(request);
 
-    if (request->http_version >= NGX_HTTP_VERSION_20) {
-        return refuse(request, 400, "WebSocket needs HTTP/1.1 here, this request came by HTTP/2");
+    if (request->http_version >= NGX_HTTP_VERSION_20) {  // nginx's number for HTTP/3, since 1.25, is 3000
+        mask_tickets(request);
+        const std::string version = std::to_string(request->http_version / 1000);
+        return refuse(request, 400, "WebSocket needs HTTP/1.1 here, this request came by HTTP/" + version);
     }
     std::string storage[7];
     websocket::HandshakeRequest asked;
@@ -174,8 +181,7 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     if (echo) asked.protocols = {};  // whatever is said here, it comes back
     const websocket::HandshakeAnswer answer = websocket::answer_handshake(asked, kSubprotocols, storage[5]);
     const std::string token = find_ticket(request, answer.token);
-    // Tickets don't belong in logs, and from here on nginx may log the request at any time.
-    for (const ngx_str_t& text : {request->request_line, request->unparsed_uri, request->args}) mask_ticket(text);
+    mask_tickets(request);  // from here on nginx may log the request at any time
     if (answer.status != 101) return refuse(request, answer.status, answer.error);
 
     const std::string_view origin = header(request, "origin", storage[6]);
