@@ -24,8 +24,7 @@ version=$(sed -n 's/^#define NGINX_VERSION *"\(.*\)"/\1/p' "$source/src/core/ngi
 runs=$("$nginx" -v 2>&1 | sed -n 's|^nginx version: [^/]*/\([0-9.]*\).*|\1|p')
 [[ $version == "$runs" ]] || die "the sources are nginx $version, $nginx is $runs: a module is for one version alone"
 
-tests=("$@")
-[[ $# -gt 0 ]] || tests=("$root"/t/*.t)
+nginx=$(realpath "$nginx")
 jobs=${WEFT_JOBS:-2}
 folder=$build/nginx-$version
 log=$folder.log
@@ -60,4 +59,6 @@ fi
 
 say "== the tests against $nginx"
 cd "$root"
+tests=("$@")
+[[ $# -gt 0 ]] || tests=(t/*.t)
 WEFT_NGINX=$nginx WEFT_BUILD=$folder prove -It/lib -j "$jobs" --timer "${tests[@]}"
