@@ -30,9 +30,6 @@ private:
 bool readable(zmq::socket_t& socket) {
     return (socket.get(zmq::sockopt::events) & ZMQ_POLLIN) != 0;
 }
-bool writable(zmq::socket_t& socket) {
-    return (socket.get(zmq::sockopt::events) & ZMQ_POLLOUT) != 0;
-}
 
 }  // namespace
 
@@ -67,6 +64,9 @@ void Link::connect(const std::string& address) {
     dealer_->connect(address);
     monitor_connection_ = watch(*monitor_);
     dealer_connection_ = watch(*dealer_);
+    // ZeroMQ gives notice of what comes only to those who have found nothing once.
+    post_read(monitor_connection_);
+    post_read(dealer_connection_);
 }
 
 // nginx closes the descriptors of its connections itself; ZeroMQ's are only lent to it, so unwatch() takes them back.
@@ -111,9 +111,10 @@ void Link::on_readable(ngx_event_t* event) noexcept {
     auto& link = *static_cast<Link*>(connection->data);
     try {
         link.gateway_.set_time(monotonic_now(), wall_now());
-        link.receive();
-        // What came before a disconnect counts: its answers are still the session's.
-        if (!readable(*link.dealer_)) link.receive_monitor();
+        // What came before a disconnect counts: its answers are still the session's. (Until then the monitor isn't
+        // touched, so its event comes again.)
+        const bool more = link.receive();
+        if (connection == link.monitor_connection_ && !more) link.receive_monitor();
         link.flush();
         link.gateway_.resume_paused();
     } catch (const std::exception& error) {
@@ -130,32 +131,43 @@ void Link::receive_monitor() {
         std::uint16_t kind = 0;
         if (event.size() >= sizeof(kind)) std::memcpy(&kind, event.data(), sizeof(kind));
         if (kind == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+            unsent_ = false;  // it was for the session before
             gateway_.link().on_connected(gateway_.now());
         } else if (kind == ZMQ_EVENT_DISCONNECTED) {
+            unsent_ = false;
             gateway_.link().on_disconnected("the connection was lost", gateway_.now());
         }
     }
 }
 
-void Link::receive() {
-    for (int i = 0; i < kMessagesATurn && readable(*dealer_); ++i) {
-        zmq::message_t message;
-        if (!dealer_->recv(message, zmq::recv_flags::dontwait)) break;
+bool Link::receive() {
+    zmq::message_t message;
+    for (int i = 0; i < kMessagesATurn; ++i) {
+        if (!dealer_->recv(message, zmq::recv_flags::dontwait)) return false;
         gateway_.link().on_message({message.data<char>(), message.size()}, gateway_.now());
+    }
+    post_read(dealer_connection_);
+    return true;
+}
+
+void Link::post_read(ngx_connection_t* connection) noexcept {
+    if (connection != nullptr && !connection->read->posted) {
+        ngx_post_event(connection->read, &ngx_posted_next_events);
     }
 }
 
 void Link::flush() noexcept {
+    // Each question to ZeroMQ about a socket's state is a system call or two, so none is asked without need: this runs
+    // at the end of every turn, mostly with nothing to do.
     try {
-        while (gateway_.link().wants_send(gateway_.now()) && writable(*dealer_)) {
-            if (!gateway_.link().next_batch(batch_, gateway_.now())) break;
-            (void)dealer_->send(zmq::buffer(batch_), zmq::send_flags::dontwait);
+        bool touched = false;
+        while (unsent_ || gateway_.link().next_batch(batch_, gateway_.now())) {
+            touched = true;
+            unsent_ = !dealer_->send(zmq::buffer(batch_), zmq::send_flags::dontwait);
+            if (unsent_) break;  // full, or not connected; ZeroMQ's descriptor will tell of a change
         }
         // Sending may have taken the notice of something to read away with it.
-        if (dealer_connection_ != nullptr && (readable(*dealer_) || readable(*monitor_)) &&
-            !dealer_connection_->read->posted) {
-            ngx_post_event(dealer_connection_->read, &ngx_posted_next_events);
-        }
+        if (touched && readable(*dealer_)) post_read(dealer_connection_);
     } catch (const std::exception& error) {
         ngx_log_error(NGX_LOG_ALERT, cycle_->log, 0, "weft: writing the link failed: %s", error.what());
     }

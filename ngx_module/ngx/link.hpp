@@ -34,7 +34,9 @@ private:
     void connect(const std::string& address);
     ngx_connection_t* watch(zmq::socket_t& socket);
     void unwatch(ngx_connection_t*& connection) noexcept;
-    void receive();
+    /// Whether there may be more.
+    bool receive();
+    static void post_read(ngx_connection_t* connection) noexcept;
     void receive_monitor();
     static void on_readable(ngx_event_t* event) noexcept;
 
@@ -45,7 +47,8 @@ private:
     std::unique_ptr<zmq::socket_t> monitor_;
     ngx_connection_t* dealer_connection_ = nullptr;
     ngx_connection_t* monitor_connection_ = nullptr;
-    std::string batch_;
+    std::string batch_;    // the last that was taken from the dialer
+    bool unsent_ = false;  // and it is still to be sent
 };
 
 }  // namespace weft
