@@ -24,6 +24,10 @@ version=$(sed -n 's/^#define NGINX_VERSION *"\(.*\)"/\1/p' "$source/src/core/ngi
 runs=$("$nginx" -v 2>&1 | sed -n 's|^nginx version: [^/]*/\([0-9.]*\).*|\1|p')
 [[ $version == "$runs" ]] || die "the sources are nginx $version, $nginx is $runs: a module is for one version alone"
 
+# With --with-compat nginx would load such a module, and it could serve no TLS.
+if "$nginx" -V 2>&1 | grep -q -e --with-http_ssl_module && ! grep -q NGX_HTTP_SSL "$objs/ngx_auto_config.h"; then
+    die "$nginx has --with-http_ssl_module, the sources were configured without it"
+fi
 nginx=$(realpath "$nginx")
 jobs=${WEFT_JOBS:-2}
 folder=$build/nginx-$version

@@ -150,7 +150,7 @@ void hand_over(ngx_event_t* event) noexcept {
     ngx_http_free_request(request, 0);
     free_header_buffers(connection, http);
 #if (NGX_HTTP_SSL)
-    if (connection->ssl != nullptr) ngx_ssl_free_buffer(connection);
+    if (over_tls(connection)) ngx_ssl_free_buffer(connection);
 #endif
     Socket::adopt(*worker, connection, std::move(socket), std::move(identity), refusal, std::move(unread));
 }
@@ -161,6 +161,14 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     if (request != request->main) return NGX_HTTP_INTERNAL_SERVER_ERROR;  // auth_request, mirror: no socket of its own
     const LocationSettings& location = location_settings(request);
 
+#if (NGX_COMPAT) && !(NGX_HTTP_SSL)  // nginx loads it all the same, by the signature that --with-compat gives
+    if (request->connection->ssl != nullptr) {
+        ngx_log_error(NGX_LOG_ALERT, request->connection->log, 0,
+                      "weft: this module was built from sources that were configured without SSL, expected "
+                      "--with-http_ssl_module, as this nginx has it");
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+#endif
     if (request->http_version >= NGX_HTTP_VERSION_20) {  // nginx's number for HTTP/3, since 1.25, is 3000
         mask_tickets(request);
         const std::string version = std::to_string(request->http_version / 1000);
