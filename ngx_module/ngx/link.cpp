@@ -55,9 +55,8 @@ void Link::connect(const std::string& address) {
     dealer_->set(zmq::sockopt::reconnect_ivl_max, kReconnectMax);
     dealer_->set(zmq::sockopt::sndhwm, kHighWater);
     dealer_->set(zmq::sockopt::rcvhwm, kHighWater);
-    if (zmq_socket_monitor(dealer_->handle(), kMonitor, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) != 0) {
-        throw zmq::error_t();
-    }
+    constexpr int kEvents = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED;
+    if (zmq_socket_monitor(dealer_->handle(), kMonitor, kEvents) != 0) throw zmq::error_t();
     monitor_ = std::make_unique<zmq::socket_t>(*context_, zmq::socket_type::pair);
     monitor_->set(zmq::sockopt::linger, 0);
     monitor_->connect(kMonitor);
@@ -122,6 +121,29 @@ void Link::on_readable(ngx_event_t* event) noexcept {
     }
 }
 
+void Link::wait_up() noexcept {
+    try {
+        ngx_time_update();
+        const Instant until = monotonic_now() + std::chrono::milliseconds(kFirstWait);
+        zmq::pollitem_t items[] = {{dealer_->handle(), 0, ZMQ_POLLIN, 0}, {monitor_->handle(), 0, ZMQ_POLLIN, 0}};
+        while (!absent_ && ngx_terminate == 0 && ngx_quit == 0) {
+            ngx_time_update();  // the event loop does it otherwise
+            gateway_.set_time(monotonic_now(), wall_now());
+            receive();
+            receive_monitor();
+            flush();
+            const auto state = gateway_.link().state();
+            if (state == LinkDialer::State::up || state == LinkDialer::State::refused || gateway_.now() >= until) break;
+            zmq::poll(items, std::size(items), until - gateway_.now());
+        }
+    } catch (const std::exception&) {
+        // A signal, say. Going on without weftd is what a worker must be able to do anyway.
+    }
+    // Asking may have taken notices of something to read away.
+    post_read(dealer_connection_);
+    post_read(monitor_connection_);
+}
+
 void Link::receive_monitor() {
     while (readable(*monitor_)) {
         zmq::message_t event;
@@ -136,6 +158,8 @@ void Link::receive_monitor() {
         } else if (kind == ZMQ_EVENT_DISCONNECTED) {
             unsent_ = false;
             gateway_.link().on_disconnected("the connection was lost", gateway_.now());
+        } else if (kind == ZMQ_EVENT_CONNECT_RETRIED) {
+            absent_ = true;
         }
     }
 }
