@@ -1,14 +1,14 @@
 # The front door. Each target is a script in scripts/; this file only says which, and what it needs first.
 # Everything that is made lands in build/ (and tests/browser/node_modules).
 .DEFAULT_GOAL := help
-.PHONY: help run test build deps check bench install format clean
+.PHONY: help run test build deps check conformance bench install format clean
 
 PREFIX  ?= /usr
 DESTDIR ?=
 
 help:  ## say what there is to make
 	@echo 'make TARGET, on Debian 12:'
-	@sed -n 's/^\([a-z][a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+	@sed -n 's/^\([a-z][a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
 run:  ## install what is missing, build, and run two complete nodes with the demo page (Ctrl-C stops them)
 	@scripts/deps.sh build
@@ -28,6 +28,11 @@ deps:  ## install with apt what building and testing need and what is missing (m
 check:  ## the slow looks: sanitizers, clang-tidy, formatting, a short run of every fuzzer
 	@scripts/deps.sh build test check
 	@scripts/check.sh
+
+conformance:  ## Autobahn|Testsuite against the module (Python 2.7; CASES='1.* 9.*' for a part); report in build/conformance
+	@scripts/deps.sh build test
+	@scripts/build.sh product
+	@CASES='$(CASES)' scripts/conformance.sh
 
 bench:  ## measure, beside Nchan in the same run
 	@scripts/deps.sh build bench

@@ -111,7 +111,10 @@ my @wrong = (
     [ 'history',         http     => 'weft_channel x { history 100 10m; }',          qr{not supported yet} ],
     [ 'presence',        http     => 'weft_channel x { presence on; }',              qr{not supported yet} ],
     [ 'a channel rate',  http     => 'weft_channel x { rate 10r/s burst=20; }',      qr{not supported yet} ],
-    [ 'conflate',        http     => 'weft_channel x { conflate on; }',              qr{not supported yet} ],
+    [ 'conflate',        http     => 'weft_channel x { conflate on; }',              qr{unknown option "conflate" in "weft_channel", expected "overflow conflate;"} ],
+    [ 'overflow',        http     => 'weft_channel x { overflow some; }',            qr{invalid value of "overflow" in "weft_channel", expected "overflow close;", "overflow drop_oldest;"} ],
+    [ 'overflow twice',  http     => 'weft_channel x { overflow close; overflow close; }', qr{"overflow" is duplicate in "weft_channel"} ],
+    [ 'send memory',     http     => 'weft_send_memory 1k;',                         qr{invalid size "1k" in "weft_send_memory", expected 1048576 bytes or more, for example 256m} ],
     [ 'single use',      location => "weft_ticket key=$key once;",                   qr{not supported yet} ],
     [ 'RS256',           location => "weft_ticket key=$key alg=RS256;",              qr{not supported yet} ],
     [ 'ES256',           location => "weft_ticket key=$key alg=ES256;",              qr{not supported yet} ],
@@ -135,6 +138,15 @@ for (@wrong) {
             unless $output =~ /unknown "\w+" variable/;
     };
 }
+
+check 'messages larger than weftd carries are for weft_echo alone' => sub {
+    my ($status, $output) = $nginx->test_configuration($nginx->configuration(location => "$ws weft_message_size 9m;\n"));
+    isnt($status, 0, 'nginx -t fails');
+    like($output, qr{"weft_message_size" is 9437184 bytes for "weft_websocket" in \S+try\.conf:\d+, expected at most 8388608}, 'and says why');
+    ($status, $output) = $nginx->test_configuration(
+        $nginx->configuration(server => "location /echo { weft_echo; weft_message_size 64m; }\n"));
+    is($status, 0, 'weft_echo takes them') or diag($output);
+};
 
 check 'a location without credentials is refused or named' => sub {
     my ($status, $output) = $nginx->test_configuration($nginx->configuration(location => ''));

@@ -67,6 +67,46 @@ check 'reload: a client that never answers the close does not hold the old worke
     ok(wait_for { !grep { -d "/proc/$_" } @old }, 'the old workers end');
 };
 
+check 'reload under publishers: a client that is back before it lets go loses nothing, in order' => sub {
+    my $busy = $t->node('busy', workers => 2, http => "    weft_drain 8s;\n", location => "weft_ticket key=$key; weft_rate off;");
+    my @subscribers = map { { now => $busy->client, got => [], seen => {} } } 1 .. 12;
+    $_->{now}->subscribe('chat:busy') for @subscribers;
+    my @old = $busy->nginx->reload;
+
+    my $take = sub {
+        my ($one, @messages) = @_;
+        for my $event (map { $_->{payload} } grep { $_->{type} eq 'event' } @messages) {
+            push @{ $one->{got} }, $event->{data} unless $one->{seen}{ $event->{message_id} }++;
+        }
+        return grep { $_->{type} eq 'reconnect' } @messages;
+    };
+    my ($sent, $late, $moved) = (0, 0, 0);
+    my $until = time + 60;
+    while (time < $until && (grep { -d "/proc/$_" } @old or $moved + $late < @subscribers)) {
+        my $answer = $busy->publish('chat:busy', ++$sent);
+        die "publication $sent was answered $answer->{status}\n" if $answer->{status} != 202;
+        for my $one (grep { !$_->{late} } @subscribers) {
+            my $told = eval { $take->($one, $one->{now}->drain) } // do { $one->{late} = ++$late; next };
+            next if !$told || $one->{moved}++;
+            my $new = $busy->client;
+            $new->subscribe('chat:busy');
+            my $close = $one->{now}->leave;
+            $take->($one, @{ $close->{messages} });
+            # Closed by the server before it could leave: this machine was too slow for the grace.
+            if (($close->{code} // 0) != 1000) { $one->{late} = ++$late; next }
+            $one->{now} = $new;
+            $moved++;
+        }
+    }
+    ok(!(grep { -d "/proc/$_" } @old), 'the old workers are gone');
+    cmp_ok($moved, '>', 0, "$moved clients moved in time, while $sent publications went out");
+    my @in_time = grep { !$_->{late} } @subscribers;
+    $take->($_, $_->{now}->drain) for @in_time;
+    my @incomplete = grep { join(' ', @{ $_->{got} }) ne join(' ', 1 .. $sent) } @in_time;
+    is(scalar @incomplete, 0, 'each of them has every publication, in order')
+        or diag("1 to $sent, but got: @{ $incomplete[0]{got} }");
+};
+
 check 'reload several times in a row' => sub {
     my @clients = map { $node->client } 1 .. 10;
     my @old;

@@ -122,5 +122,81 @@ check 'pings to one who does not read the pongs are bounded too' => sub {
     is($node->client->call('ping')->{type}, 'pong', 'others are served');
 };
 
+# Channels that would rather lose something than the reader. Readers here have small buffers on either side, so that they
+# fall behind after a few publications.
+my $small = $t->port;
+my $lossy = $t->node(
+    'lossy',
+    listen   => ["127.0.0.1:$small sndbuf=8k"],
+    rules    => "    weft_channel drop:* { publish on; overflow drop_oldest; }\n    weft_channel latest:* { publish on; overflow conflate; }\n",
+    location => "weft_ticket key=$key; weft_rate off; weft_message_size 64k; weft_send_queue 64k;",
+    http     => "    weft_send_memory 8m;\n",
+);
+
+# Publishes 1 to $count with a filler while one reader reads and the other doesn't; then the other reads up to the last.
+# What it got: its numbers, and how many gaps stood before each.
+sub behind {
+    my ($channel, $count) = @_;
+    my ($slow, $good) = ($lossy->client(with => { port => $small, receive_buffer => 4096 }), $lossy->client);
+    $_->subscribe($channel) for $slow, $good;
+    my $publisher = $lossy->client;
+    my $filler    = 'd' x 20_000;
+    my $wrong     = 0;
+    for my $n (1 .. $count) {
+        $publisher->send_text(qq({"type":"publish","payload":{"channel":"$channel","data":[$n,"$filler"]}}));
+        $wrong++ if index($good->next_text, qq("data":[$n,"$filler"])) < 0;
+    }
+    is($wrong, 0, 'the reader that keeps up has everything');
+    my (@numbers, @gaps);
+    while (!@numbers || $numbers[-1] < $count) {
+        my $text = $slow->next_text // die 'the slow reader was closed behind ' . ($numbers[-1] // 'nothing') . "\n";
+        if    ($text =~ /^\{"type":"gap"/) { push @gaps, scalar @numbers }
+        elsif ($text =~ /"data":\[(\d+),/) { push @numbers, $1 }
+    }
+    is_deeply(\@numbers, [ sort { $a <=> $b } @numbers ], 'what the slow one gets is in order');
+    is($slow->call('ping')->{type}, 'pong', 'and it is still connected');
+    return (\@numbers, \@gaps);
+}
+
+check 'overflow drop_oldest: the oldest are lost, each loss is told where it was, the newest arrive' => sub {
+    my ($numbers, $gaps) = behind('drop:x', 400);
+    my %told = map { $_ => 1 } @$gaps;
+    my @untold = grep { $numbers->[$_] != $numbers->[ $_ - 1 ] + 1 && !$told{$_} } 1 .. $#$numbers;
+    cmp_ok(scalar @$numbers, '<', 400, 'something was lost');
+    is_deeply(\@untold, [], 'and never silently');
+    cmp_ok($lossy->status->{messages}{dropped}, '>=', 400 - @$numbers, 'weft_status counts it');
+};
+
+check 'overflow conflate: a reader that is behind gets the newest alone' => sub {
+    my ($numbers, $gaps) = behind('latest:x', 400);
+    cmp_ok(scalar @$numbers, '<', 400, 'something was replaced');
+    is_deeply($gaps, [], 'without a word');
+    cmp_ok($lossy->status->{messages}{conflated}, '>=', 400 - @$numbers, 'weft_status counts it');
+};
+
+check 'weft_send_memory: many slow readers of many channels stay within it together' => sub {
+    my $worker = ($lossy->nginx->workers)[0];
+    my @slow   = map { $lossy->client(with => { port => $small, receive_buffer => 4096 }) } 1 .. 300;
+    $slow[$_]->subscribe("drop:$_") for 0 .. $#slow;    # 64 kB each would be 19 MB
+    my $good = $lossy->client;
+    $good->subscribe('drop:good');
+    my $before    = $lossy->nginx->memory_of($worker);
+    my $publisher = $lossy->client;
+    my $filler    = 'm' x 6_000;
+    my $most      = 0;
+    for my $round (1 .. 25) {
+        for my $n (0 .. $#slow) {
+            $publisher->send_text(qq({"type":"publish","payload":{"channel":"drop:$n","data":"$filler"}}));
+        }
+        $publisher->send_text(qq({"type":"publish","payload":{"channel":"drop:good","data":$round}}));
+        is($good->event->{data}, $round, "round $round: the good one is served");
+        my $now = $lossy->nginx->memory_of($worker);
+        $most = $now if $now > $most;
+    }
+    cmp_ok($most - $before, '<', 24 << 20, sprintf 'grew by %.1f MB', ($most - $before) / (1 << 20));
+    is($lossy->status->{connections}{slow}, 0, 'nobody had to be closed');
+    cmp_ok($lossy->status->{connections}{blocked}, '>', 250, 'though most are behind');
+};
+
 $t->finish;
 done_testing;

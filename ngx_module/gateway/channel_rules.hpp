@@ -1,6 +1,7 @@
 // The channel rules of nginx.conf: which channels exist, and what may be done there at most.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
@@ -8,9 +9,17 @@
 
 namespace weft {
 
+/// What happens to publications for a reader that doesn't keep up.
+enum class Overflow : std::uint8_t {
+    close,        // at its queue's bound the connection ends with 4014
+    drop_oldest,  // at its queue's bound the oldest are dropped, and the client is told with a gap
+    conflate,     // as soon as the reader is behind, a newer one takes the place of the older; nothing is told
+};
+
 struct ChannelRule {
     ChannelPattern pattern;
     bool publish = false;  // whether clients may publish; back ends always may
+    Overflow overflow = Overflow::close;
 };
 
 class ChannelRules {

@@ -1,6 +1,7 @@
 #include "gateway/connection.hpp"
 
 #include <algorithm>
+#include <new>
 
 #include "gateway/gateway.hpp"
 
@@ -20,20 +21,75 @@ void Connection::on_broken() {
     set_phase(Phase::aborted);
 }
 
+void Connection::on_written(std::size_t count) {
+    gateway_.counters().bytes_out.add(count);
+    if (tally_) tally_->bytes_out += count;
+    queue_.consume(count);
+    committed_ = rewrites_ ? committed_ - static_cast<std::uint32_t>(count) : 0;
+    if (queue_.empty()) gateway_.remove_blocked(*this);
+}
+
+bool Connection::rewrite_front(std::size_t enough) noexcept {
+    class Rewriting final : public SendQueue::Rewriting {
+    public:
+        explicit Rewriting(Connection& connection) : connection_(connection) {}
+        SharedBytes rewrite(const SharedBytes& frames) override { return connection_.rewrite(frames); }
+
+    private:
+        Connection& connection_;
+    };
+    try {
+        Rewriting rewriting(*this);
+        committed_ = static_cast<std::uint32_t>(queue_.rewrite(committed_, enough, rewriting));
+        return true;
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
+}
+
 void Connection::on_blocked(std::size_t committed) {
-    if (phase_ != Phase::open || endpoint_->echo || queue_.bytes() <= endpoint_->send_queue) return;
+    // What was rewritten must be sent in any case: what is rewritten next may refer to it.
+    if (!rewrites_) committed_ = static_cast<std::uint32_t>(committed);
+    if (phase_ != Phase::open) return;
+    gateway_.add_blocked(*this);
+    if (!endpoint_->echo && queue_.bytes() > endpoint_->send_queue) shed(endpoint_->send_queue);
+}
+
+void Connection::shed(std::size_t most) {
+    // A quarter of it gets free, so that this isn't to be done again at once.
+    gateway_.drop_oldest(*this, most - most / 4, committed_);
+    if (queue_.bytes() <= most) return;
     gateway_.counters().slow_closed.add();
     // What this turn has collected comes now, to be dropped with the rest: who got it behind a loss would resume from
     // there.
     gateway_.detach(*this);
-    queue_.drop_unstarted(committed);
+    queue_.drop_unstarted(committed_);
     end(Code::slow_consumer);
 }
 
-void Connection::drain(Instant deadline) {
+void Connection::drain(Instant deadline, std::chrono::milliseconds grace) {
     if (phase_ != Phase::open || draining_) return;
     draining_ = true;
+    grace_ = std::chrono::duration_cast<decltype(grace_)>(grace);
     gateway_.wheel().arm(*this, deadline);
+}
+
+void Connection::drain_now() {
+    if (phase_ != Phase::open) return;
+    if (!leaving_) tell_to_reconnect(std::chrono::milliseconds(100 + gateway_.random() % 900));
+    end_for_reconnect();
+}
+
+void Connection::tell_to_reconnect(std::chrono::milliseconds after) {
+    leaving_ = true;
+    if (endpoint_->echo) return;
+    ServerFrame frame;
+    frame.body = event::Reconnect{after, "shutting_down"};
+    gateway_.send(*this, frame);
+}
+
+void Connection::end_for_reconnect() {
+    end(static_cast<std::uint16_t>(websocket::Close::service_restart), "reconnect");
 }
 
 void Connection::heard() noexcept {
@@ -102,11 +158,18 @@ void Connection::on_deadline() {
         case Phase::finished: set_phase(Phase::aborted); return;
         case Phase::aborted: return;
     }
+    if (leaving_) {
+        end_for_reconnect();
+        return;
+    }
     if (draining_) {
-        ServerFrame frame;
-        frame.body = event::Reconnect{std::chrono::milliseconds(100 + gateway_.random() % 900), "shutting_down"};
-        gateway_.send(*this, frame);
-        end(static_cast<std::uint16_t>(websocket::Close::service_restart), "reconnect");
+        if (grace_.count() < 2) {
+            drain_now();
+            return;
+        }
+        // Spread over the first half of the grace, so that there is time to connect and subscribe before the end.
+        tell_to_reconnect(std::chrono::milliseconds(gateway_.random() % (grace_.count() / 2)));
+        gateway_.wheel().arm(*this, gateway_.now() + grace_);
         return;
     }
     if (paused_) {  // its silence is ours

@@ -70,6 +70,8 @@ public:
     /// Has this connection counted for itself; nothing does unless asked to.
     void keep_tally() { tally_ = std::make_unique<Tally>(); }
     [[nodiscard]] Tally* tally() noexcept { return tally_.get(); }
+    /// Whether its socket took less than it was given, and something waits since.
+    [[nodiscard]] bool blocked() const noexcept { return blocked_slot_ != kNotBlocked; }
     /// The code that this connection ended with; 0 while it is open, 1006 when it just broke.
     [[nodiscard]] std::uint16_t close_code() const noexcept { return close_code_; }
 
@@ -80,9 +82,20 @@ public:
     /// The socket broke or the peer closed it.
     void on_broken();
 
-    /// The socket takes no more for now. Ends the connection with 4014 when more is waiting than may. (The bound is for
-    /// what a reader leaves lying, so it is looked at only after the socket had its chance; what one turn can add is
-    /// bounded by what weftd sends in one, and shared between connections.)
+    /// The bytes to write next, as SendQueue::next(); empty, though something is queued, when memory is short.
+    [[nodiscard]] std::string_view next_bytes(char* scratch, std::size_t scratch_size) noexcept {
+        if (rewrites_) [[unlikely]] {
+            if (!rewrite_front(scratch_size)) return {};
+        }
+        return queue_.next(scratch, scratch_size);
+    }
+    /// The first `count` bytes of the queue have been written.
+    void on_written(std::size_t count);
+
+    /// The socket takes no more for now. When more is waiting than may, what the channels' rules allow to drop is
+    /// dropped, and else the connection ends with 4014. (The bound is for what a reader leaves lying, so it is looked
+    /// at only after the socket had its chance; what one turn can add is bounded by what weftd sends in one, and shared
+    /// between connections.)
     /// The first `committed` bytes of the queue must be written as they are all the same (see SendQueue).
     void on_blocked(std::size_t committed = 0);
 
@@ -90,8 +103,11 @@ public:
     [[nodiscard]] bool may_read() const noexcept;
     void pause_reading();
 
-    /// This worker is going: at `deadline` the client is told to reconnect, and the connection ends with 1012.
-    void drain(Instant deadline);
+    /// This worker is going: at `deadline` the client is told to reconnect, and `grace` later the connection ends with
+    /// 1012. In between it is served as ever, so that a client can be back elsewhere before it goes from here.
+    void drain(Instant deadline, std::chrono::milliseconds grace);
+    /// This worker is going at once.
+    void drain_now();
 
 protected:
     /// Asks a silent peer for a sign of life.
@@ -99,14 +115,16 @@ protected:
     /// Queues what the transport says at the end; returns the phase that follows.
     virtual Phase say_goodbye(std::uint16_t code, std::string_view why) = 0;
 
-    /// `frames`, whole ones of the wire, in this connection's own form: for a transport that asked for it with
-    /// rewrite_frames(). What it returns is queued at once, in the order of the calls.
-    virtual SharedBytes rewrite(SharedBytes frames) { return frames; }
+    /// `frames`, which are about to be written, in this connection's own form: for a transport that asked for it with
+    /// rewrite_frames(). What it returns goes to the peer, in the order of the calls.
+    virtual SharedBytes rewrite(const SharedBytes& frames) { return frames; }
     void rewrite_frames() noexcept { rewrites_ = true; }
 
     /// Something arrived from the peer.
     void heard() noexcept;
     void set_phase(Phase phase);
+    /// As on_blocked() was told, until something is written.
+    [[nodiscard]] std::size_t committed() const noexcept { return committed_; }
     /// Queues bytes of the transport itself (a pong, a close frame), without the bound that holds for messages.
     void push_raw(std::string_view bytes);
 
@@ -115,6 +133,7 @@ protected:
     bool within_rate(std::chrono::milliseconds& retry_after);
 
     [[nodiscard]] Gateway& gateway() noexcept { return gateway_; }
+    [[nodiscard]] Wire& wire() noexcept { return *wire_; }
 
 private:
     friend class Gateway;
@@ -124,10 +143,16 @@ private:
         std::uint32_t slot;  // index in the feed's subscribers; kWaiting until it is settled
     };
     static constexpr std::uint32_t kWaiting = 0xffffffff;
+    static constexpr std::uint32_t kNotBlocked = 0xffffffff;
     static constexpr std::uint16_t kMaxStrikes = 100;  // refused messages in a row, or burst, until the client is ended
 
+    bool rewrite_front(std::size_t enough) noexcept;
     void on_deadline();
     void arm_heartbeat();
+    void tell_to_reconnect(std::chrono::milliseconds after);
+    void end_for_reconnect();
+    /// Makes room until at most `most` bytes wait; ends the connection when that can't be.
+    void shed(std::size_t most);
 
     Gateway& gateway_;
     const EndpointSettings* endpoint_;
@@ -139,7 +164,10 @@ private:
     std::vector<Subscription> subscriptions_;
     Instant last_heard_{};
     TokenBucket bucket_;
-    std::uint32_t requests_ = 0;  // in flight to weftd
+    std::uint32_t requests_ = 0;                // in flight to weftd
+    std::uint32_t blocked_slot_ = kNotBlocked;  // index in the gateway's list of connections whose sockets are full
+    std::uint32_t committed_ = 0;               // bytes at the queue's front, see on_blocked()
+    std::chrono::duration<std::uint32_t, std::milli> grace_{};  // of the drain
     std::uint16_t strikes_ = 0;
     std::uint16_t close_code_ = 0;
     std::uint32_t last_strike_ms_ = 0;  // wrapping
@@ -148,9 +176,10 @@ private:
     bool dirty_ = false;       // in the gateway's list of connections to flush
     bool late_reply_ = false;  // in the gateway's list of replies for the end of the turn
     bool probing_ = false;
-    bool draining_ = false;
-    bool paused_ = false;  // in the gateway's list of connections that wait for leave to read on
-    bool rewrites_ = false;
+    bool draining_ = false;  // a deadline is set for telling the client to reconnect
+    bool leaving_ = false;   // it was told
+    bool paused_ = false;    // in the gateway's list of connections that wait for leave to read on
+    bool rewrites_ = false;  // its queue is rewritten before it is written
 };
 
 }  // namespace weft

@@ -25,6 +25,7 @@ struct Counters {
     Counter channels;       // with at least one subscriber here
     Counter pending;        // requests that weftd has not answered yet
     Counter link_up;        // 1 when the link to weftd has a session
+    Counter blocked;        // connections whose sockets take no more for now
     Counter paused;         // connections that are not read for now, since weftd doesn't keep up
     // Totals: kept when the worker ends.
     Counter accepted;      // connections
@@ -38,6 +39,8 @@ struct Counters {
     Counter errors;            // error frames
     Counter rate_limited;      // client messages
     Counter slow_closed;       // connections closed with 4014
+    Counter dropped;           // frames given up for slow readers, with a gap told
+    Counter conflated;         // frames given up for slow readers, since newer ones came
     Counter timed_out;         // connections closed for silence
     // Bytes of compressed messages, once each however many clients share one.
     Counter compressed_in;   // as they came
@@ -53,14 +56,15 @@ struct Counters {
 
 /// The gauges and the totals, for code that treats each kind alike.
 inline constexpr Counter Counters::*kGauges[] = {
-    &Counters::active,  &Counters::subscriptions, &Counters::channels,
-    &Counters::pending, &Counters::link_up,       &Counters::paused,
+    &Counters::active,  &Counters::subscriptions, &Counters::channels, &Counters::pending,
+    &Counters::link_up, &Counters::blocked,       &Counters::paused,
 };
 inline constexpr Counter Counters::*kTotals[] = {
-    &Counters::accepted,      &Counters::refused,      &Counters::messages_in,     &Counters::messages_out,
-    &Counters::bytes_in,      &Counters::bytes_out,    &Counters::publications_in, &Counters::publications_out,
-    &Counters::errors,        &Counters::rate_limited, &Counters::slow_closed,     &Counters::timed_out,
-    &Counters::compressed_in, &Counters::inflated_in,  &Counters::deflated_out,    &Counters::compressed_out,
+    &Counters::accepted,     &Counters::refused,        &Counters::messages_in,     &Counters::messages_out,
+    &Counters::bytes_in,     &Counters::bytes_out,      &Counters::publications_in, &Counters::publications_out,
+    &Counters::errors,       &Counters::rate_limited,   &Counters::slow_closed,     &Counters::timed_out,
+    &Counters::dropped,      &Counters::conflated,      &Counters::compressed_in,   &Counters::inflated_in,
+    &Counters::deflated_out, &Counters::compressed_out,
 };
 
 }  // namespace weft

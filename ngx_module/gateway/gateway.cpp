@@ -46,7 +46,7 @@ void Gateway::end_turn() {
     for (LateReply& reply : late_replies_) {
         if (reply.connection == nullptr) continue;
         reply.connection->late_reply_ = false;
-        if (reply.connection->phase() == Connection::Phase::open) push(*reply.connection, std::move(reply.bytes), 1);
+        if (reply.connection->phase() == Connection::Phase::open) push(*reply.connection, std::move(reply.bytes));
     }
     late_replies_.clear();
     // Flushing may end connections, and that may make others dirty; those wait for the next turn.
@@ -61,6 +61,7 @@ void Gateway::end_turn() {
         dirty.clear();
         dirty_.swap(dirty);  // keep the memory
     }
+    if (SendMemory::bytes() > send_memory_) shed_memory();
 }
 
 void Gateway::add_paused(Connection& connection) {
@@ -84,6 +85,33 @@ void Gateway::resume_paused() {
         counters_.paused.subtract();
         connection->heard();  // its silence was ours
         host_.read_on(*connection);
+    }
+}
+
+void Gateway::add_blocked(Connection& connection) {
+    if (connection.blocked_slot_ != Connection::kNotBlocked) return;
+    connection.blocked_slot_ = static_cast<std::uint32_t>(blocked_.size());
+    blocked_.push_back(&connection);
+    counters_.blocked.set(blocked_.size());
+}
+
+void Gateway::remove_blocked(Connection& connection) noexcept {
+    if (connection.blocked_slot_ == Connection::kNotBlocked) return;
+    blocked_[connection.blocked_slot_] = blocked_.back();
+    blocked_.back()->blocked_slot_ = connection.blocked_slot_;
+    blocked_.pop_back();
+    connection.blocked_slot_ = Connection::kNotBlocked;
+    counters_.blocked.set(blocked_.size());
+}
+
+void Gateway::shed_memory() {
+    const std::size_t enough = send_memory_ - send_memory_ / 8;
+    std::vector<Connection*> worst = blocked_;
+    std::sort(worst.begin(), worst.end(),
+              [](Connection* a, Connection* b) { return a->queue().bytes() > b->queue().bytes(); });
+    for (Connection* connection : worst) {
+        if (SendMemory::bytes() <= enough) return;
+        if (connection->phase() == Connection::Phase::open) connection->shed(connection->queue().bytes() / 2);
     }
 }
 
@@ -130,6 +158,7 @@ void Gateway::remove(Connection& connection) {
         counters_.paused.subtract();
         std::erase(paused_, &connection);
     }
+    remove_blocked(connection);
     if (connection.late_reply_) {
         for (LateReply& reply : late_replies_) {
             if (reply.connection == &connection) reply.connection = nullptr;
@@ -160,7 +189,7 @@ void Gateway::send(Connection& connection, const ServerFrame& frame) {
     if (connection.phase() != Connection::Phase::open) return;
     scratch_.clear();
     connection.wire_->append(frame, scratch_);
-    push(connection, SharedBytes(scratch_), 1);
+    push(connection, SharedBytes(scratch_));
 }
 
 void Gateway::send_late(Connection& connection, const ServerFrame& frame) {
@@ -172,13 +201,10 @@ void Gateway::send_late(Connection& connection, const ServerFrame& frame) {
     mark_dirty(connection);
 }
 
-void Gateway::push(Connection& connection, SharedBytes chunk, std::uint32_t frames) {
-    counters_.messages_out.add(frames);
-    if (connection.tally_) connection.tally_->messages_out += frames;
-    if (connection.rewrites_) [[unlikely]] {
-        chunk = connection.rewrite(std::move(chunk));
-    }
-    connection.queue().push(std::move(chunk));
+void Gateway::push(Connection& connection, SharedBytes chunk, ChunkTag tag) {
+    counters_.messages_out.add(chunk.frames());
+    if (connection.tally_) connection.tally_->messages_out += chunk.frames();
+    connection.queue().push(std::move(chunk), tag);
     mark_dirty(connection);
 }
 

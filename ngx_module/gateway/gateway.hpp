@@ -38,11 +38,13 @@ struct Feed {
     std::string position;  // of what was last delivered, as weftd wrote it
     std::vector<Subscriber> subscribers;
     std::vector<Waiting> waiting;
-    std::uint32_t without_echo = 0;  // subscribers that don't want their own publications
-    std::uint32_t batch = kNoBatch;  // index of what this turn collected for it
-    WireSet wires = 0;               // that subscribers use; perhaps one that the last subscriber has just left
-    bool settled = false;            // weftd has answered; publications count from `position` on
-    bool announced = false;          // Subscribe was sent in this session
+    std::uint32_t id = 0;                 // unique in the worker, for ChunkTag
+    std::uint32_t without_echo = 0;       // subscribers that don't want their own publications
+    std::uint32_t batch = kNoBatch;       // index of what this turn collected for it
+    Overflow overflow = Overflow::close;  // of the channel's rule
+    WireSet wires = 0;                    // that subscribers use; perhaps one that the last subscriber has just left
+    bool settled = false;                 // weftd has answered; publications count from `position` on
+    bool announced = false;               // Subscribe was sent in this session
 
     static constexpr std::uint32_t kNoBatch = 0xffffffff;
 };
@@ -65,6 +67,8 @@ public:
     static constexpr std::size_t kMaxWaiting = 8;  // subscribes of one connection to one channel, unanswered
     static constexpr std::size_t kMaxChunk = std::size_t{64} * 1024;  // of one channel's publications in one turn
     static constexpr std::chrono::milliseconds kRetryAfter{1'000};    // told with 4017
+
+    static constexpr std::size_t kDefaultSendMemory = std::size_t{256} * 1024 * 1024;
 
     enum class Level { info, warning, error };
 
@@ -93,6 +97,10 @@ public:
         wall_ = wall;
     }
     [[nodiscard]] Instant now() const noexcept { return now_; }
+
+    /// How many bytes of memory all that waits to be sent may take. Beyond it the readers that leave most lying lose
+    /// theirs, as their channels' rules say, until an eighth of it is free.
+    void set_send_memory(std::size_t bytes) noexcept { send_memory_ = bytes; }
 
     /// Lets deadlines happen. Call it every 100 ms or so.
     void tick();
@@ -138,6 +146,11 @@ public:
     [[nodiscard]] std::uint64_t random() { return host_.random(); }
     void mark_dirty(Connection& connection);
     void add_paused(Connection& connection);
+    void add_blocked(Connection& connection);
+    void remove_blocked(Connection& connection) noexcept;
+    /// Drops publications that `connection` waits for, the oldest first and where the channel's rule allows it, until
+    /// at most `target` bytes wait or no more can be dropped.
+    void drop_oldest(Connection& connection, std::size_t target, std::size_t committed);
     /// Ends what the connection takes part in: subscriptions, answers that it waits for.
     void detach(Connection& connection);
     [[nodiscard]] CompressionScratch& compression() noexcept { return compression_; }
@@ -160,6 +173,13 @@ private:
         Feed* feed = nullptr;
         std::string bytes[Wire::kMax];
         std::uint32_t frames = 0;
+        const Connection* except = nullptr;  // a subscriber that doesn't get them
+        bool notice = false;                 // something other than events and signals is among them
+        bool event = false;  // an event is among them, and for each wire the newest is this part of the bytes:
+        struct Part {
+            std::uint32_t begin;
+            std::uint32_t end;
+        } newest[Wire::kMax];
     };
     struct NameHash {
         using is_transparent = void;
@@ -194,11 +214,14 @@ private:
     void drop_if_unused(Feed& feed);
     void settle(Feed& feed, const v1::Subscribed& subscribed);
     void refuse_feed(Feed& feed, const event::Error& error);
-    void collect(Feed& feed, const ServerFrame& frame);
+    /// `except`: a subscriber that doesn't get it; what was collected before must have been delivered then.
+    void collect(Feed& feed, const ServerFrame& frame, const Connection* except = nullptr);
     void deliver(TurnBatch& batch);
     void deliver_collected(Feed& feed);
     void broadcast(Feed& feed, const ServerFrame& frame, std::uint64_t publisher);
-    void push(Connection& connection, SharedBytes chunk, std::uint32_t frames);
+    void push(Connection& connection, SharedBytes chunk, ChunkTag tag = {});
+    /// Frees send memory at the cost of those who leave most lying.
+    void shed_memory();
     /// As send(), but behind the publications of this turn: for a reply whose position covers them.
     void send_late(Connection& connection, const ServerFrame& frame);
 
@@ -229,6 +252,9 @@ private:
     std::vector<LateReply> late_replies_;
     std::vector<Connection*> dirty_;
     std::vector<Connection*> paused_;
+    std::vector<Connection*> blocked_;
+    std::size_t send_memory_ = kDefaultSendMemory;
+    std::uint32_t last_feed_id_ = 0;
     std::string scratch_;
     CompressionScratch compression_;
     v1::Frame outgoing_;  // reused, so that its strings keep their memory

@@ -34,6 +34,8 @@ Feed* Gateway::find_feed(std::string_view channel) noexcept {
 Feed& Gateway::make_feed(std::string_view channel) {
     auto feed = std::make_unique<Feed>();
     feed->name = channel;
+    feed->id = last_feed_id_ = last_feed_id_ % 0x7ffffffe + 1;
+    if (const ChannelRule* rule = rules_.find(channel)) feed->overflow = rule->overflow;
     Feed& result = *feed;
     feeds_.emplace(result.name, std::move(feed));
     counters_.channels.set(feeds_.size());
@@ -168,13 +170,16 @@ void Gateway::refuse_feed(Feed& feed, const event::Error& error) {
 }
 
 // Once a publication and wire, then once a subscriber and turn: see bench/, "fanout".
-void Gateway::collect(Feed& feed, const ServerFrame& frame) {
+void Gateway::collect(Feed& feed, const ServerFrame& frame, const Connection* except) {
     if (feed.batch == Feed::kNoBatch) {
         if (batches_used_ == batches_.size()) batches_.emplace_back();
         feed.batch = static_cast<std::uint32_t>(batches_used_++);
         TurnBatch& batch = batches_[feed.batch];
         batch.feed = &feed;
         batch.frames = 0;
+        batch.except = except;
+        batch.event = false;
+        batch.notice = false;
         for_each(feed.wires, [&batch](std::size_t i) { batch.bytes[i].clear(); });
         if (!turn_scheduled_) {
             turn_scheduled_ = true;
@@ -183,10 +188,16 @@ void Gateway::collect(Feed& feed, const ServerFrame& frame) {
     }
     TurnBatch& batch = batches_[feed.batch];
     ++batch.frames;
+    const bool is_event = std::holds_alternative<event::Event>(frame.body);
+    batch.event |= is_event;
+    batch.notice |= !is_event && !std::holds_alternative<event::Signal>(frame.body);
     bool full = false;
     for_each(feed.wires, [&](std::size_t i) {
+        const auto begin = static_cast<std::uint32_t>(batch.bytes[i].size());
         wires_[i]->append(frame, batch.bytes[i]);
-        full = full || batch.bytes[i].size() >= kMaxChunk;
+        const auto end = static_cast<std::uint32_t>(batch.bytes[i].size());
+        if (is_event) batch.newest[i] = {begin, end};
+        full = full || end >= kMaxChunk;
     });
     if (full) deliver_collected(feed);
 }
@@ -202,16 +213,32 @@ void Gateway::deliver(TurnBatch& batch) {
     feed.batch = Feed::kNoBatch;
     if (batch.frames == 0) return;
     SharedBytes chunks[Wire::kMax];
-    for_each(feed.wires, [&](std::size_t i) {
-        chunks[i] = SharedBytes(batch.bytes[i]);
-        if (batch.bytes[i].capacity() > kMaxKeptBuffer) std::string().swap(batch.bytes[i]);
-    });
+    SharedBytes newest[Wire::kMax];  // for readers that are behind
+    for_each(feed.wires, [&](std::size_t i) { chunks[i] = SharedBytes(batch.bytes[i], batch.frames); });
+    const bool conflates = feed.overflow == Overflow::conflate && !batch.notice;
+    const auto tag = ChunkTag::publications(feed.id);
     WireSet used = 0;
     for (const Feed::Subscriber& subscriber : feed.subscribers) {
         Connection& connection = *subscriber.connection;
-        used |= bit(connection.wire_->index());
-        push(connection, chunks[connection.wire_->index()], batch.frames);
+        const std::size_t wire = connection.wire_->index();
+        used |= bit(wire);
+        if (&connection == batch.except) continue;
+        if (!conflates || !connection.blocked()) {
+            push(connection, chunks[wire], tag);
+            continue;
+        }
+        counters_.conflated.add(batch.frames - (batch.event ? 1 : 0));
+        if (!batch.event) continue;  // signals are of the moment
+        if (!newest[wire]) {
+            const auto [begin, end] = batch.newest[wire];
+            newest[wire] = SharedBytes(std::string_view(batch.bytes[wire]).substr(begin, end - begin));
+        }
+        counters_.conflated.add(connection.queue().drop(tag, connection.committed_));
+        push(connection, newest[wire], tag);
     }
+    for_each(feed.wires, [&](std::size_t i) {
+        if (batch.bytes[i].capacity() > kMaxKeptBuffer) std::string().swap(batch.bytes[i]);
+    });
     feed.wires = used;
 }
 
@@ -223,20 +250,42 @@ void Gateway::broadcast(Feed& feed, const ServerFrame& frame, std::uint64_t publ
         if (self != feed.subscribers.end()) {
             // One subscriber less than usual: this frame goes by itself, behind what was collected before it.
             deliver_collected(feed);
-            for_each(feed.wires, [&](std::size_t i) {
-                scratch_.clear();
-                wires_[i]->append(frame, scratch_);
-                const SharedBytes chunk(scratch_);
-                for (const Feed::Subscriber& one : feed.subscribers) {
-                    if (one.connection != self->connection && one.connection->wire_->index() == i) {
-                        push(*one.connection, chunk, 1);
-                    }
-                }
-            });
+            collect(feed, frame, self->connection);
+            deliver_collected(feed);
             return;
         }
     }
     collect(feed, frame);
+}
+
+void Gateway::drop_oldest(Connection& connection, std::size_t target, std::size_t committed) {
+    class Shedding final : public SendQueue::Shedding {
+    public:
+        Shedding(Gateway& gateway, Connection& connection) : gateway_(gateway), connection_(connection) {}
+        bool may_drop(std::uint32_t id) override {
+            const Feed* feed = feed_of(id);
+            return feed != nullptr && feed->overflow == Overflow::drop_oldest;
+        }
+        SharedBytes gap(std::uint32_t id) override {
+            ServerFrame frame;
+            frame.body = event::Gap{feed_of(id)->name};
+            gateway_.scratch_.clear();
+            connection_.wire_->append(frame, gateway_.scratch_);
+            return SharedBytes(gateway_.scratch_);
+        }
+
+    private:
+        [[nodiscard]] const Feed* feed_of(std::uint32_t id) const noexcept {
+            for (const Connection::Subscription& subscription : connection_.subscriptions_) {
+                if (subscription.feed->id == id) return subscription.feed;
+            }
+            return nullptr;  // the connection has left it
+        }
+        Gateway& gateway_;
+        Connection& connection_;
+    };
+    Shedding shedding(*this, connection);
+    counters_.dropped.add(connection.queue().shed(target, committed, shedding));
 }
 
 }  // namespace weft

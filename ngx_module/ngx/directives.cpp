@@ -19,6 +19,8 @@ constexpr std::size_t kMinMessageSize = 128;
 constexpr std::size_t kMaxMessageSize = kMaxData;                    // what the link to weftd carries
 constexpr std::size_t kMaxEchoSize = std::size_t{64} * 1024 * 1024;  // which doesn't come so far
 constexpr std::size_t kMinSendQueue = std::size_t{4} * 1024;
+constexpr std::size_t kNoMost = SIZE_MAX / 2;
+constexpr std::size_t kMinSendMemory = std::size_t{1024} * 1024;
 constexpr std::size_t kMaxKeyFile = std::size_t{64} * 1024;
 
 char* not_supported(ngx_conf_t* cf, const std::string& what) noexcept {
@@ -92,6 +94,7 @@ char* set_drain(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
 struct ChannelOptions {
     ChannelRule rule;
     bool publish_seen = false;
+    bool overflow_seen = false;
 };
 
 /// One line of the block.
@@ -113,10 +116,31 @@ char* set_channel_option(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
         }
         return NGX_CONF_OK;
     }
-    for (const char* later : {"history", "presence", "rate", "conflate", "ack", "deliver"}) {
+    if (name == "overflow") {
+        if (options.overflow_seen) return fail(cf, "\"overflow\" is duplicate in \"weft_channel\"");
+        options.overflow_seen = true;
+        const std::string_view value = cf->args->nelts == 2 ? view(words[1]) : std::string_view();
+        if (value == "close") {
+            rule.overflow = Overflow::close;
+        } else if (value == "drop_oldest") {
+            rule.overflow = Overflow::drop_oldest;
+        } else if (value == "conflate") {
+            rule.overflow = Overflow::conflate;
+        } else {
+            return fail(cf,
+                        "invalid value of \"overflow\" in \"weft_channel\", expected \"overflow close;\", "
+                        "\"overflow drop_oldest;\" or \"overflow conflate;\"");
+        }
+        return NGX_CONF_OK;
+    }
+    if (name == "conflate") {
+        return fail(cf, "unknown option \"conflate\" in \"weft_channel\", expected \"overflow conflate;\"");
+    }
+    for (const char* later : {"history", "presence", "rate", "ack", "deliver"}) {
         if (name == later) return not_supported(cf, quoted(words[0]) + " in \"weft_channel\"");
     }
-    return fail(cf, "unknown option " + quoted(words[0]) + " in \"weft_channel\", expected \"publish\"");
+    return fail(cf,
+                "unknown option " + quoted(words[0]) + " in \"weft_channel\", expected \"publish\" or \"overflow\"");
 }
 
 char* set_channel(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
@@ -263,13 +287,14 @@ char* set_heartbeat(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     return NGX_CONF_OK;
 }
 
-char* set_size(ngx_conf_t* cf, const char* name, std::optional<std::size_t>& value, std::size_t least,
-               std::size_t most) noexcept {
+char* set_size(ngx_conf_t* cf, const char* name, std::optional<std::size_t>& value, std::size_t least, std::size_t most,
+               const char* example = "64k") noexcept {
     if (value) return const_cast<char*>("is duplicate");
     const ssize_t size = ngx_parse_size(&args(cf)[1]);
     if (size == NGX_ERROR || static_cast<std::size_t>(size) < least || static_cast<std::size_t>(size) > most) {
+        const std::string upto = most == kNoMost ? " bytes or more" : " to " + std::to_string(most) + " bytes";
         return fail(cf, "invalid size " + quoted(args(cf)[1]) + " in \"" + name + "\", expected " +
-                            std::to_string(least) + " to " + std::to_string(most) + " bytes, for example 64k");
+                            std::to_string(least) + upto + ", for example " + example);
     }
     value = static_cast<std::size_t>(size);
     return NGX_CONF_OK;
@@ -283,6 +308,11 @@ char* set_message_size(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
 char* set_send_queue(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     return set_size(cf, "weft_send_queue", static_cast<LocationSettings*>(conf)->send_queue, kMinSendQueue,
                     std::size_t{1024} * 1024 * 1024);
+}
+
+char* set_send_memory(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
+    return set_size(cf, "weft_send_memory", static_cast<MainSettings*>(conf)->send_memory, kMinSendMemory, kNoMost,
+                    "256m");
 }
 
 /// Makes this location's content ours.
@@ -358,6 +388,7 @@ ngx_command_t directives[] = {
     http_directive("weft_sidecar", NGX_CONF_TAKE1, set_sidecar),
     http_directive("weft_zone", NGX_CONF_TAKE1, set_zone),
     http_directive("weft_drain", NGX_CONF_TAKE1, set_drain),
+    http_directive("weft_send_memory", NGX_CONF_TAKE1, set_send_memory),
     http_directive("weft_channel", NGX_CONF_BLOCK | NGX_CONF_TAKE1, set_channel),
 
     location_directive("weft_ticket", kEverywhere | NGX_CONF_1MORE, set_ticket),

@@ -20,7 +20,8 @@ struct MainSettings {
     ngx_shm_zone_t* zone = nullptr;
     ChannelRules rules;
     std::optional<ngx_msec_t> drain;
-    bool used = false;  // some location does something with Weft
+    std::optional<std::size_t> send_memory;  // bytes, of each worker
+    bool used = false;                       // some location does something with Weft
 
     static constexpr const char* kDefaultSidecar = "ipc:///run/weft/weftd.sock";
     static constexpr std::size_t kDefaultZone = std::size_t{1024} * 1024;

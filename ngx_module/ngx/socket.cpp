@@ -36,8 +36,7 @@ void Socket::adopt(Worker& worker, ngx_connection_t* connection, std::unique_ptr
         worker.gateway().open(socket, std::move(identity));
     }
     if (ngx_exiting) {
-        worker.on_quitting();
-        socket.drain(worker.drain_deadline());
+        worker.drain(socket);
     }
     if (!unread.empty()) {
         const std::size_t size = unread.size();
@@ -57,10 +56,9 @@ void Socket::handle_read(ngx_event_t* event) noexcept {
         if (connection->close) {  // nginx wants this worker to quit, or to quit now
             connection->close = 0;
             if (connection->error) {
-                socket.on_broken();
+                socket.leave_now();
             } else {
-                socket.worker_.on_quitting();
-                socket.drain(socket.worker_.drain_deadline());
+                socket.worker_.drain(socket);
             }
             return;
         }
@@ -101,6 +99,13 @@ void Socket::on_readable() {
     }
 }
 
+/// worker_shutdown_timeout is over: what the socket takes at once is all that the client gets to know.
+void Socket::leave_now() {
+    drain_now();
+    write_queue();
+    on_broken();
+}
+
 void Socket::handle_write(ngx_event_t* event) noexcept {
     auto* connection = static_cast<ngx_connection_t*>(event->data);
     auto& socket = *static_cast<Socket*>(connection->data);
@@ -112,26 +117,29 @@ void Socket::handle_write(ngx_event_t* event) noexcept {
 
 /// Whether the queue is empty now.
 bool Socket::write_queue() {
+    std::size_t sealed = committed();  // bytes in front of the queue that TLS has sealed in a record and not yet sent
     while (!queue().empty()) {
         if (!connection_->write->ready) break;
-        const std::string_view bytes = queue().next(worker_.write_buffer(), Worker::kWriteBuffer);
+        const std::string_view bytes = next_bytes(worker_.write_buffer(), Worker::kWriteBuffer);
+        if (bytes.empty()) {
+            on_broken();
+            return false;
+        }
         const ssize_t sent =
             connection_->send(connection_, reinterpret_cast<u_char*>(const_cast<char*>(bytes.data())), bytes.size());
         if (sent == NGX_AGAIN) {
-            if (connection_->ssl != nullptr) sealed_ = std::min(bytes.size(), kMaxRecord);
+            if (connection_->ssl != nullptr) sealed = std::min(bytes.size(), kMaxRecord);
             break;
         }
         if (sent <= 0) {
             on_broken();
             return false;
         }
-        sealed_ = 0;
-        gateway().counters().bytes_out.add(static_cast<std::uint64_t>(sent));
-        if (tally() != nullptr) tally()->bytes_out += static_cast<std::uint64_t>(sent);
-        queue().consume(static_cast<std::size_t>(sent));
+        sealed = 0;
+        on_written(static_cast<std::size_t>(sent));
     }
     if (queue().empty()) return true;
-    on_blocked(sealed_);
+    on_blocked(sealed);
     if (ngx_handle_write_event(connection_->write, 0) != NGX_OK) on_broken();
     return false;
 }

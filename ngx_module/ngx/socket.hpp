@@ -32,14 +32,14 @@ private:
 
     void on_readable();
     bool write_queue();
+    void leave_now();
     void destroy() noexcept;
     static void handle_read(ngx_event_t* event) noexcept;
     static void handle_write(ngx_event_t* event) noexcept;
 
     Worker& worker_;
     ngx_connection_t* connection_ = nullptr;
-    bool shut_ = false;       // our side of TCP is closed
-    std::size_t sealed_ = 0;  // bytes in front of the queue that TLS has sealed in a record and not yet sent
+    bool shut_ = false;  // our side of TCP is closed
 };
 
 }  // namespace weft

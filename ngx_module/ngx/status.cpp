@@ -23,10 +23,12 @@ std::string status_json(Worker& worker) {
     }
     json += "},\"connections\":{\"active\":" + number(sum.active) + ",\"accepted\":" + number(sum.accepted) +
             ",\"refused\":" + number(sum.refused) + ",\"slow\":" + number(sum.slow_closed) +
-            ",\"timed_out\":" + number(sum.timed_out) + ",\"paused\":" + number(sum.paused) + "}";
+            ",\"timed_out\":" + number(sum.timed_out) + ",\"blocked\":" + number(sum.blocked) +
+            ",\"paused\":" + number(sum.paused) + "}";
     json += ",\"channels\":" + number(sum.channels) + ",\"subscriptions\":" + number(sum.subscriptions);
     json += ",\"messages\":{\"in\":" + number(sum.messages_in) + ",\"out\":" + number(sum.messages_out) +
-            ",\"errors\":" + number(sum.errors) + ",\"rate_limited\":" + number(sum.rate_limited) + "}";
+            ",\"errors\":" + number(sum.errors) + ",\"rate_limited\":" + number(sum.rate_limited) +
+            ",\"dropped\":" + number(sum.dropped) + ",\"conflated\":" + number(sum.conflated) + "}";
     json +=
         ",\"publications\":{\"in\":" + number(sum.publications_in) + ",\"out\":" + number(sum.publications_out) + "}";
     json += ",\"compression\":{\"in\":{\"raw\":" + number(sum.inflated_in) +

@@ -1,5 +1,6 @@
 #include "ngx/worker.hpp"
 
+#include <algorithm>
 #include <memory>
 
 #include "ngx/socket.hpp"
@@ -69,6 +70,7 @@ Worker::Worker(ngx_cycle_t* cycle, MainSettings& settings, Counters& counters)
       write_buffer_(std::make_unique<char[]>(kWriteBuffer)),
       gateway_(make_hello(*cycle, random_), LinkTimings{}, settings.rules, counters, *this, monotonic_now(),
                wall_now()) {
+    gateway_.set_send_memory(settings.send_memory.value_or(Gateway::kDefaultSendMemory));
     turn_end_.data = this;
     turn_end_.log = cycle->log;
     turn_end_.handler = [](ngx_event_t* event) { static_cast<Worker*>(event->data)->end_turn(); };
@@ -117,9 +119,12 @@ void Worker::on_tick() noexcept {
     ngx_add_timer(&tick_, kTick);
 }
 
-Instant Worker::drain_deadline() noexcept {
+void Worker::drain(Connection& connection) {
+    tick_.cancelable = 0;
     const ngx_msec_t window = settings_.drain.value_or(MainSettings::kDefaultDrain);
-    return gateway_.now() + std::chrono::milliseconds(window == 0 ? 0 : random_() % window);
+    const ngx_msec_t grace = std::min(window / 4, kMaxGrace);
+    const ngx_msec_t wait = window == grace ? 0 : random_() % (window - grace);
+    connection.drain(gateway_.now() + std::chrono::milliseconds(wait), std::chrono::milliseconds(grace));
 }
 
 void Worker::flush(Connection& connection) {

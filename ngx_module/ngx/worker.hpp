@@ -15,6 +15,8 @@ namespace weft {
 
 class Worker final : private Gateway::Host {
 public:
+    /// The most that a client is served after it was told to reconnect; and at most a quarter of weft_drain.
+    static constexpr ngx_msec_t kMaxGrace = 3'000;
     static constexpr ngx_msec_t kTick = 50;                             // milliseconds
     static constexpr std::size_t kReadBuffer = std::size_t{64} * 1024;  // bytes, for one read of any connection
     static constexpr std::size_t kWriteBuffer =
@@ -41,14 +43,13 @@ public:
     [[nodiscard]] char* read_buffer() noexcept { return read_buffer_.get(); }
     [[nodiscard]] char* write_buffer() noexcept { return write_buffer_.get(); }
 
-    /// This worker has been told to quit: it stays until its connections have ended.
-    void on_quitting() noexcept { tick_.cancelable = 0; }
+    /// This worker has been told to quit: it stays until its connections have ended, and this one ends within
+    /// weft_drain.
+    void drain(Connection& connection);
     /// A connection has been destroyed.
     void on_connection_gone() noexcept {
         if (ngx_exiting && gateway_.connections() == 0) tick_.cancelable = 1;
     }
-    /// When a connection that is there at quitting time is to be sent away.
-    [[nodiscard]] Instant drain_deadline() noexcept;
 
     /// Something left for weftd or for a client: those whose reading had to wait for that may go on.
     void resume_paused() noexcept;

@@ -246,7 +246,7 @@ TEST_F(ConnectionTest, LimitsEachConnectionByItself) {
 
 TEST_F(ConnectionTest, TellsAClientToReconnectAtTheDeadlineAndEnds) {
     Client& ann = subscriber("chat:a");
-    ann.socket->drain(clock.now + 3s);
+    ann.socket->drain(clock.now + 3s, 0ms);
     pass(2900ms);
     EXPECT_EQ(ann.take(), Lines{});
     weftd.send(publication("chat:a", "1", "k.1"));
@@ -265,10 +265,39 @@ TEST_F(ConnectionTest, TellsAClientToReconnectAtTheDeadlineAndEnds) {
     EXPECT_EQ(ann.close_code, 1012);
 }
 
+TEST_F(ConnectionTest, ServesAClientForTheGraceAfterItWasToldToReconnect) {
+    Client& ann = subscriber("chat:a");
+    ann.socket->drain(clock.now + 1s, 2s);
+    pass(1100ms);
+    ASSERT_EQ(ann.take(), Lines{"reconnect"});
+    EXPECT_LT(std::stoi(json_at(ann.texts[0], "/payload/after_ms")), 1000) << "half the grace is left to come back in";
+    weftd.send(publication("chat:a", "1", "k.1"));
+    run();
+    EXPECT_EQ(ann.take(), Lines{"event chat:a 1 @k.1"});
+    EXPECT_EQ(ask(ann, ping("1")), Lines{"pong#1"});
+    pass(1800ms);
+    EXPECT_EQ(ann.take(), Lines{});
+    pass(200ms);
+    EXPECT_EQ(ann.take(), Lines{"close 1012 reconnect"});
+    EXPECT_EQ(ann.socket->close_code(), 1012);
+}
+
+TEST_F(ConnectionTest, TellsAClientOnceWhenTheWorkerMustGoAtOnce) {
+    Client& ann = connect();
+    Client& bob = connect();
+    ann.socket->drain(clock.now + 1s, 2s);
+    pass(1100ms);
+    ann.socket->drain_now();
+    bob.socket->drain_now();
+    run();
+    EXPECT_EQ(ann.take(), (Lines{"reconnect", "close 1012 reconnect"}));
+    EXPECT_EQ(bob.take(), (Lines{"reconnect", "close 1012 reconnect"}));
+}
+
 TEST_F(ConnectionTest, DrainsOnceWhateverIsSaidMeanwhile) {
     Client& ann = connect();
-    ann.socket->drain(clock.now + 1s);
-    ann.socket->drain(clock.now + 1h);
+    ann.socket->drain(clock.now + 1s, 0ms);
+    ann.socket->drain(clock.now + 1h, 0ms);
     for (int i = 0; i < 5; ++i) {
         pass(190ms);
         ask(ann, ping(""));
@@ -280,7 +309,7 @@ TEST_F(ConnectionTest, DrainsOnceWhateverIsSaidMeanwhile) {
 TEST_F(ConnectionTest, DrainsNothingThatIsEndingAlready) {
     Client& ann = connect();
     ann.socket->end(Code::revoked);
-    ann.socket->drain(clock.now + 1h);
+    ann.socket->drain(clock.now + 1h, 0ms);
     pass(Connection::kCloseTimeout + 200ms);
     EXPECT_TRUE(ann.closed());
     EXPECT_EQ(ann.close_code, 4013);
@@ -383,7 +412,7 @@ TEST_F(ConnectionTest, LeavesGatewayAndWheelWhenItIsRemovedInAnyPhase) {
              [this](Client& ann) { receive(ann, "GET / HTTP/1.1\r\n"); },
              [this](Client& ann) { hang_up(ann); },
              [this](Client& ann) { receive(ann, client_frame(Opcode::close, "")); },
-             [this](Client& ann) { ann.socket->drain(clock.now + 1s); },
+             [this](Client& ann) { ann.socket->drain(clock.now + 1s, 0ms); },
          }) {
         Client& ann = subscriber("chat:a");
         say(ann, publish("chat:a", "1", "1"));

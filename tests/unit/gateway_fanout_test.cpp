@@ -12,11 +12,6 @@ std::string text_of(std::size_t size) {
 
 class GatewayFanout : public ScriptedGateway {
 protected:
-    /// A turn in which weftd's frames arrive, and its end.
-    void deliver(const std::vector<v1::Frame>& frames) {
-        for (const v1::Frame& frame : frames) weftd.send(frame);
-        run();
-    }
     /// Publications "first"… at k.first… to chat:a, each of `size` bytes of data.
     void deliver_many(std::size_t first, std::size_t count, std::size_t size) {
         for (std::size_t i = first; i < first + count; ++i) {

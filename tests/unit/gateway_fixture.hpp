@@ -542,13 +542,12 @@ private:
         if (socket.phase() == Connection::Phase::aborted) return destroy(socket);
         const auto scratch = std::make_unique<char[]>(scratch_size);
         while (!socket.queue().empty() && client.room > 0) {
-            const std::string_view next = socket.queue().next(scratch.get(), scratch_size);
+            const std::string_view next = socket.next_bytes(scratch.get(), scratch_size);
             const std::size_t size = std::min(next.size(), client.room);
             client.bytes.append(next.data(), size);
             client.written.emplace_back(next.data(), size);
             if (client.room != SIZE_MAX) client.room -= size;
-            counters.bytes_out.add(size);
-            socket.queue().consume(size);
+            socket.on_written(size);
         }
         if (!socket.queue().empty()) socket.on_blocked(std::min(sealed, socket.queue().bytes()));
         if (socket.queue().empty() && socket.phase() == Connection::Phase::finished) destroy(socket);
@@ -590,6 +589,11 @@ protected:
         EXPECT_EQ(client.take(), Lines{"subscribed " + channel + " @" + weftd.position});
         weftd.take();
         return client;
+    }
+    /// A turn in which weftd's frames arrive, and its end.
+    void deliver(const std::vector<v1::Frame>& frames) {
+        for (const v1::Frame& frame : frames) weftd.send(frame);
+        run();
     }
 };
 

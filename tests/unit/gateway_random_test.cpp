@@ -191,7 +191,7 @@ private:
             case 1: return one->client->socket->end(Code::revoked);
             case 2: return receive(*one->client, client_frame(Opcode::close, close_payload(1000)));
             case 3: return receive(*one->client, std::string("\xff\x00", 2));
-            case 4: return one->client->socket->drain(clock.now + 100ms);
+            case 4: return one->client->socket->drain(clock.now + 100ms, 200ms);
             default: one->client->breaks = true; return;
         }
     }

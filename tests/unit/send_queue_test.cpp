@@ -88,6 +88,48 @@ TEST_F(SendQueueTest, GathersNoMoreThanTheScratchHolds) {
     EXPECT_EQ(next(1), "ab") << "a chunk that fills the scratch by itself needn't be copied";
 }
 
+TEST_F(SendQueueTest, RewritesFromTheFrontAsMuchAsIsWanted) {
+    class Doubling final : public SendQueue::Rewriting {
+    public:
+        SharedBytes rewrite(const SharedBytes& chunk) override {
+            return SharedBytes(std::string(chunk.view()) + std::string(chunk.view()), chunk.frames());
+        }
+    } doubling;
+    for (const char* text : {"ab", "c", "def", "g"}) queue.push(SharedBytes(text));
+    EXPECT_EQ(queue.rewrite(0, 5, doubling), 6U) << "two chunks are enough";
+    EXPECT_EQ(next(), "ababccdefg");
+    EXPECT_EQ(queue.bytes(), 10U);
+    queue.consume(1);
+    EXPECT_EQ(queue.rewrite(5, 5, doubling), 5U) << "they are there already";
+    EXPECT_EQ(queue.rewrite(5, 6, doubling), 11U);
+    EXPECT_EQ(next(), "babccdefdefg");
+    queue.push(SharedBytes("h"));
+    queue.consume(11);
+    EXPECT_EQ(queue.rewrite(0, 100, doubling), 4U);
+    EXPECT_EQ(next(), "gghh");
+    EXPECT_EQ(queue.bytes(), 4U);
+    queue.consume(4);
+    EXPECT_EQ(queue.rewrite(0, 100, doubling), 0U);
+    EXPECT_TRUE(queue.empty());
+}
+
+TEST_F(SendQueueTest, KeepsWhatWasRewrittenWhateverItDrops) {
+    class Doubling final : public SendQueue::Rewriting {
+    public:
+        SharedBytes rewrite(const SharedBytes& chunk) override {
+            return SharedBytes(std::string(chunk.view()) + std::string(chunk.view()));
+        }
+    } doubling;
+    const auto tag = ChunkTag::publications(7);
+    for (const char* text : {"ab", "cd", "ef", "gh"}) queue.push(SharedBytes(text), tag);
+    const std::size_t done = queue.rewrite(0, 5, doubling);
+    EXPECT_EQ(queue.drop(tag, done), 2U);
+    EXPECT_EQ(next(), "ababcdcd");
+    queue.push(SharedBytes("ij"), tag);
+    queue.drop_unstarted(done);
+    EXPECT_EQ(next(), "ababcdcd");
+}
+
 TEST_F(SendQueueTest, TakesNoticeOfNothingPushed) {
     queue.push(SharedBytes());
     queue.push(SharedBytes(""));
@@ -142,6 +184,125 @@ TEST_F(SendQueueTest, KeepsWholeChunksAsFarAsBytesAreCommitted) {
         queue.push(SharedBytes("!"));
         EXPECT_EQ(queue.next(scratch, sizeof scratch), std::string(kept) + "!");
     }
+}
+
+TEST(ChunkTag, TellsPublicationsGapsAndAnswersApart) {
+    EXPECT_FALSE(ChunkTag().is_publications());
+    EXPECT_FALSE(ChunkTag().is_gap());
+    EXPECT_TRUE(ChunkTag::publications(7).is_publications());
+    EXPECT_FALSE(ChunkTag::publications(7).is_gap());
+    EXPECT_TRUE(ChunkTag::gap(7).is_gap());
+    EXPECT_FALSE(ChunkTag::gap(7).is_publications());
+    EXPECT_EQ(ChunkTag::gap(7).feed(), 7U);
+    EXPECT_EQ(ChunkTag::publications(0x7fffffff).feed(), 0x7fffffffU);
+    EXPECT_NE(ChunkTag::publications(7), ChunkTag::gap(7));
+}
+
+// Feeds 1 and 2 may lose publications, 3 may not. Publications are "1a" to "3z", gaps "[1]".
+class SheddingTest : public SendQueueTest, public SendQueue::Shedding {
+protected:
+    void publish(const char* text) { queue.push(SharedBytes(text), ChunkTag::publications(text[0] - '0')); }
+    void answer(const char* text) { queue.push(SharedBytes(text)); }
+    std::string all() {
+        std::string text;
+        for (char room[64]; !queue.empty(); queue.consume(1)) text += queue.next(room, sizeof room)[0];
+        return text;
+    }
+    bool may_drop(std::uint32_t feed) override { return feed != 3; }
+    SharedBytes gap(std::uint32_t feed) override { return SharedBytes("[" + std::to_string(feed) + "]"); }
+};
+
+TEST_F(SheddingTest, DropsTheOldestPublicationsAndTellsTheGapWhereTheyWere) {
+    const struct {
+        std::vector<const char*> queued;
+        std::size_t target;
+        std::size_t written;
+        std::size_t committed;
+        std::uint32_t dropped;
+        const char* left;
+    } cases[] = {
+        {{"1a", "1b", "1c", "1d"}, 8, 0, 0, 0, "1a1b1c1d"},
+        {{"1a", "1b", "1c", "1d"}, 7, 0, 0, 2, "[1]1c1d"},
+        {{"1a", "1b", "1c", "1d"}, 0, 0, 0, 4, "[1]"},
+        {{"1a", "2b", "1c", "2d", "1e"}, 0, 0, 0, 5, "[1][2]"},
+        {{"1a", "2b", "1c", "2d", "1e"}, 8, 0, 0, 4, "[1][2]1e"},
+        {{"1a", "!", "1b"}, 0, 0, 0, 2, "[1]!"},
+        {{"!", "1a", "1b"}, 0, 0, 0, 2, "![1]"},
+        {{"3a", "1a", "3b", "1b"}, 0, 0, 0, 2, "3a[1]3b"},
+        {{"1a", "1b", "1c"}, 0, 1, 0, 2, "a[1]"},
+        {{"1a", "1b", "1c"}, 0, 0, 1, 2, "1a[1]"},
+        {{"1a", "1b", "1c"}, 0, 0, 3, 1, "1a1b[1]"},
+        {{"1a", "1b", "1c"}, 0, 1, 2, 1, "a1b[1]"},
+        {{"1a"}, 0, 1, 0, 0, "a"},
+        {{}, 0, 0, 0, 0, ""},
+    };
+    for (const auto& [queued, target, written, committed, dropped, left] : cases) {
+        SCOPED_TRACE(testing::Message() << "expecting " << left);
+        for (const char* text : queued) (text[0] == '!' ? answer(text) : publish(text));
+        queue.consume(written);
+        EXPECT_EQ(queue.shed(target, committed, *this), dropped);
+        EXPECT_EQ(queue.bytes(), std::string_view(left).size());
+        EXPECT_EQ(all(), left);
+    }
+}
+
+TEST_F(SheddingTest, TellsAGapOnceUntilSomethingFollowsIt) {
+    for (const char* text : {"1a", "1b"}) publish(text);
+    queue.shed(0, 0, *this);
+    for (const char* text : {"1c", "1d"}) publish(text);
+    EXPECT_EQ(queue.shed(0, 0, *this), 2U);
+    for (const char* text : {"1e", "1f", "1g"}) publish(text);
+    EXPECT_EQ(queue.shed(5, 0, *this), 2U);
+    EXPECT_EQ(queue.shed(5, 0, *this), 0U);
+    publish("1h");
+    publish("1i");
+    EXPECT_EQ(all(), "[1]1g1h1i");
+}
+
+TEST_F(SheddingTest, DropsWhatANewerPublicationReplaces) {
+    const struct {
+        std::vector<const char*> queued;
+        std::size_t written;
+        std::size_t committed;
+        std::uint32_t dropped;
+        const char* left;
+    } cases[] = {
+        {{"1a", "2b", "1c"}, 0, 0, 2, "2b"}, {{"2b", "!", "1c"}, 0, 0, 1, "2b!"}, {{"1a"}, 0, 0, 1, ""},
+        {{"1a", "1b"}, 1, 0, 1, "a"},        {{"1a", "1b"}, 0, 1, 1, "1a"},       {{"2a"}, 0, 0, 0, "2a"},
+    };
+    for (const auto& [queued, written, committed, dropped, left] : cases) {
+        SCOPED_TRACE(testing::Message() << "expecting " << left);
+        for (const char* text : queued) (text[0] == '!' ? answer(text) : publish(text));
+        queue.consume(written);
+        EXPECT_EQ(queue.drop(ChunkTag::publications(1), committed), dropped);
+        EXPECT_EQ(queue.bytes(), std::string_view(left).size());
+        EXPECT_EQ(all(), left);
+    }
+}
+
+TEST(SendMemory, CountsSharedBytesOnceAndIsFreeAgainAtTheEnd) {
+    const std::size_t before = SendMemory::bytes();
+    {
+        SendQueue one;
+        SendQueue two;
+        const SharedBytes big(std::string(1000, 'x'));
+        const std::size_t alone = SendMemory::bytes() - before;
+        EXPECT_GE(alone, 1000U);
+        one.push(big);
+        two.push(big);
+        EXPECT_EQ(SendMemory::bytes() - before, alone);
+        for (int i = 0; i < 100; ++i) two.push(big);
+        const std::size_t entries = SendMemory::bytes() - before - alone;
+        EXPECT_GE(entries, 100 * sizeof(SharedBytes));
+        EXPECT_LE(entries, 200 * 2 * sizeof(SharedBytes));
+        two.consume(two.bytes());
+        EXPECT_EQ(SendMemory::bytes() - before, alone);
+        for (int i = 0; i < 100; ++i) one.push(SharedBytes("x"));
+        one.drop_unstarted();
+        EXPECT_EQ(SendMemory::bytes() - before, alone);
+        for (int i = 0; i < 100; ++i) one.push(SharedBytes("x"));  // left to the destructor
+    }
+    EXPECT_EQ(SendMemory::bytes(), before);
 }
 
 TEST_F(SendQueueTest, LosesAndInventsNothingWhateverIsPushedAndWrittenWhen) {
