@@ -23,11 +23,12 @@ struct CompressionScratch {
     websocket::Inflater inflater;  // for messages that came without context takeover
     std::string inflated;          // room for a message that came
     std::string deflated;          // room for one that goes
+    std::string rewritten;         // frames of a queue, compressed for a connection of its own
 
     /// Gives back the room that a large message took.
     void trim() noexcept {
-        for (std::string* room : {&inflated, &deflated}) {
-            if (room->size() > kMaxKept) std::string().swap(*room);
+        for (std::string* room : {&inflated, &deflated, &rewritten}) {
+            if (room->capacity() > kMaxKept) std::string().swap(*room);
         }
     }
 };

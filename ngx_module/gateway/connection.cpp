@@ -1,6 +1,7 @@
 #include "gateway/connection.hpp"
 
 #include <algorithm>
+#include <new>
 
 #include "gateway/gateway.hpp"
 
@@ -24,12 +25,31 @@ void Connection::on_written(std::size_t count) {
     gateway_.counters().bytes_out.add(count);
     if (tally_) tally_->bytes_out += count;
     queue_.consume(count);
-    committed_ = 0;
+    committed_ = rewrites_ ? committed_ - static_cast<std::uint32_t>(count) : 0;
     if (queue_.empty()) gateway_.remove_blocked(*this);
 }
 
+bool Connection::rewrite_front(std::size_t enough) noexcept {
+    class Rewriting final : public SendQueue::Rewriting {
+    public:
+        explicit Rewriting(Connection& connection) : connection_(connection) {}
+        SharedBytes rewrite(const SharedBytes& frames) override { return connection_.rewrite(frames); }
+
+    private:
+        Connection& connection_;
+    };
+    try {
+        Rewriting rewriting(*this);
+        committed_ = static_cast<std::uint32_t>(queue_.rewrite(committed_, enough, rewriting));
+        return true;
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
+}
+
 void Connection::on_blocked(std::size_t committed) {
-    committed_ = static_cast<std::uint32_t>(committed);
+    // What was rewritten must be sent in any case: what is rewritten next may refer to it.
+    if (!rewrites_) committed_ = static_cast<std::uint32_t>(committed);
     if (phase_ != Phase::open) return;
     gateway_.add_blocked(*this);
     if (!endpoint_->echo && queue_.bytes() > endpoint_->send_queue) shed(endpoint_->send_queue);

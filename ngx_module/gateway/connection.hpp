@@ -84,6 +84,13 @@ public:
     /// The socket broke or the peer closed it.
     void on_broken();
 
+    /// The bytes to write next, as SendQueue::next(); empty, though something is queued, when memory is short.
+    [[nodiscard]] std::string_view next_bytes(char* scratch, std::size_t scratch_size) noexcept {
+        if (rewrites_) [[unlikely]] {
+            if (!rewrite_front(scratch_size)) return {};
+        }
+        return queue_.next(scratch, scratch_size);
+    }
     /// The first `count` bytes of the queue have been written.
     void on_written(std::size_t count);
 
@@ -110,10 +117,9 @@ protected:
     /// Queues what the transport says at the end; returns the phase that follows.
     virtual Phase say_goodbye(std::uint16_t code, std::string_view why) = 0;
 
-    /// `frames`, whole ones of the wire, in this connection's own form: for a transport that asked for it with
-    /// rewrite_frames(). What it returns is queued at once, in the order of the calls, and never dropped for a reader
-    /// that doesn't keep up.
-    virtual SharedBytes rewrite(SharedBytes frames) { return frames; }
+    /// `frames`, which are about to be written, in this connection's own form: for a transport that asked for it with
+    /// rewrite_frames(). What it returns goes to the peer, in the order of the calls.
+    virtual SharedBytes rewrite(const SharedBytes& frames) { return frames; }
     void rewrite_frames() noexcept { rewrites_ = true; }
 
     /// Something arrived from the peer.
@@ -129,6 +135,7 @@ protected:
     bool within_rate(std::chrono::milliseconds& retry_after);
 
     [[nodiscard]] Gateway& gateway() noexcept { return gateway_; }
+    [[nodiscard]] Wire& wire() noexcept { return *wire_; }
 
 private:
     friend class Gateway;
@@ -141,6 +148,7 @@ private:
     static constexpr std::uint32_t kNotBlocked = 0xffffffff;
     static constexpr std::uint16_t kMaxStrikes = 100;  // refused messages in a row, or burst, until the client is ended
 
+    bool rewrite_front(std::size_t enough) noexcept;
     void on_deadline();
     void arm_heartbeat();
     void tell_to_reconnect(std::chrono::milliseconds after);
@@ -173,7 +181,7 @@ private:
     bool draining_ = false;  // a deadline is set for telling the client to reconnect
     bool leaving_ = false;   // it was told
     bool paused_ = false;    // in the gateway's list of connections that wait for leave to read on
-    bool rewrites_ = false;
+    bool rewrites_ = false;  // its queue is rewritten before it is written
 };
 
 }  // namespace weft

@@ -202,10 +202,6 @@ void Gateway::send_late(Connection& connection, const ServerFrame& frame) {
 void Gateway::push(Connection& connection, SharedBytes chunk, ChunkTag tag) {
     counters_.messages_out.add(chunk.frames());
     if (connection.tally_) connection.tally_->messages_out += chunk.frames();
-    if (connection.rewrites_) [[unlikely]] {
-        chunk = connection.rewrite(std::move(chunk));
-        tag = {};  // what follows may refer to it: it can't be taken out
-    }
     connection.queue().push(std::move(chunk), tag);
     mark_dirty(connection);
 }

@@ -78,6 +78,23 @@ void SendQueue::consume(std::size_t count) noexcept {
     }
 }
 
+std::size_t SendQueue::rewrite(std::size_t done, std::size_t enough, Rewriting& rewriting) {
+    std::size_t passed = 0;
+    const auto pass = [&](SharedBytes& bytes, std::size_t offset) {
+        if (passed == done) {
+            SharedBytes now = rewriting.rewrite(bytes);
+            bytes_ = bytes_ - bytes.size() + now.size();
+            done += now.size();
+            bytes = std::move(now);
+        }
+        passed += bytes.size() - offset;
+    };
+    if (first_) pass(first_, offset_);
+    if (!rest_) return done;
+    for (std::size_t i = rest_->head; i < rest_->chunks.size() && passed < enough; ++i) pass(rest_->chunks[i].bytes, 0);
+    return done;
+}
+
 /// first_ is gone: the next one takes its place.
 void SendQueue::refill_first() noexcept {
     offset_ = 0;

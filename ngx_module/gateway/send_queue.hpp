@@ -52,6 +52,16 @@ public:
     /// Takes the first `count` bytes off, which were written.
     void consume(std::size_t count) noexcept;
 
+    class Rewriting {
+    public:
+        virtual ~Rewriting() = default;
+        /// What is written in the place of a chunk; not empty.
+        virtual SharedBytes rewrite(const SharedBytes& chunk) = 0;
+    };
+    /// Rewrites chunks from the front, behind the first `done` bytes, which are rewritten already, until `enough` bytes
+    /// are or nothing is left. Returns how many are then. They are to be committed in what follows.
+    std::size_t rewrite(std::size_t done, std::size_t enough, Rewriting& rewriting);
+
     // In what follows the rest of a chunk that is already partly written stays (the peer is in the middle of its
     // frames), and so do the chunks that any of the first `committed` bytes belong to: TLS has sealed those in a record
     // that is still to be sent.

@@ -6,7 +6,7 @@ namespace weft {
 
 WebSocketConnection::WebSocketConnection(Gateway& gateway, const EndpointSettings& endpoint, WebSocketWire& wire,
                                          const std::optional<websocket::DeflateParameters>& deflate)
-    : Connection(gateway, endpoint, wire), wire_(wire), deflate_(deflate.has_value()) {
+    : Connection(gateway, endpoint, wire), deflate_(deflate.has_value()) {
     if (!deflate || (!deflate->server_takeover && !deflate->client_takeover)) return;
     contexts_ = std::make_unique<Contexts>();
     if (deflate->client_takeover) contexts_->inflater.emplace(true, deflate->client_window);
@@ -76,17 +76,17 @@ bool WebSocketConnection::on_message(websocket::Opcode opcode, std::string_view 
         echo(opcode, message);
         return true;
     }
-    if ((opcode == websocket::Opcode::binary) != wire_.codec().binary()) {
+    if ((opcode == websocket::Opcode::binary) != wire().codec().binary()) {
         end(static_cast<std::uint16_t>(websocket::Close::unsupported_data),
-            wire_.codec().binary() ? "this subprotocol takes binary messages only"
-                                   : "this subprotocol takes text messages only");
+            wire().codec().binary() ? "this subprotocol takes binary messages only"
+                                    : "this subprotocol takes text messages only");
         return true;
     }
     count_message();
     std::chrono::milliseconds retry_after{};
     const bool within = within_rate(retry_after);
     if (phase() != Phase::open) return true;
-    const auto command = wire_.codec().decode(message);
+    const auto command = wire().codec().decode(message);
     if (!within) {  // decoded all the same: the client must learn which command was not executed
         gateway().fail(*this, command ? command->id : std::string_view(command.error().id),
                        {Code::rate_limited, "more messages than this connection may send", retry_after});
@@ -103,31 +103,28 @@ void WebSocketConnection::echo(websocket::Opcode opcode, std::string_view messag
     std::chrono::milliseconds retry_after{};
     if (!within_rate(retry_after)) return;
     std::string frame;
-    append_message(opcode, message, frame);
+    wire().append_message(opcode, message, frame);
     push_raw(frame);
     gateway().counters().messages_out.add();
     if (tally() != nullptr) ++tally()->messages_out;
 }
 
-void WebSocketConnection::append_message(websocket::Opcode opcode, std::string_view message, std::string& out) {
-    if (!contexts_ || !contexts_->deflater) {
-        wire_.append_message(opcode, message, out);
-        return;
-    }
-    const std::size_t before = out.size();
-    if (websocket::append_message(out, opcode, message, *contexts_->deflater, gateway().compression().deflated)) {
-        gateway().counters().count_compressed(message.size(), out.size() - before);
-    }
-}
-
-SharedBytes WebSocketConnection::rewrite(SharedBytes frames) {
-    std::string out;
+SharedBytes WebSocketConnection::rewrite(const SharedBytes& frames) {
+    CompressionScratch& shared = gateway().compression();
+    shared.rewritten.clear();
     for (std::string_view rest = frames.view(); !rest.empty();) {
         const websocket::WrittenFrame frame = websocket::take_frame(rest);
-        append_message(frame.opcode, frame.payload, out);
+        const std::size_t before = shared.rewritten.size();
+        if (frame.opcode >= websocket::Opcode::close) {
+            websocket::append_frame(shared.rewritten, frame.opcode, frame.payload);
+        } else if (websocket::append_message(shared.rewritten, frame.opcode, frame.payload, *contexts_->deflater,
+                                             shared.deflated)) {
+            gateway().counters().count_compressed(frame.payload.size(), shared.rewritten.size() - before);
+        }
     }
-    gateway().compression().trim();
-    return SharedBytes(out, frames.frames());
+    SharedBytes rewritten(shared.rewritten, frames.frames());
+    shared.trim();
+    return rewritten;
 }
 
 void WebSocketConnection::count_message() noexcept {

@@ -27,9 +27,8 @@ private:
     void probe() override;
     Phase say_goodbye(std::uint16_t code, std::string_view why) override;
 
-    SharedBytes rewrite(SharedBytes frames) override;
+    SharedBytes rewrite(const SharedBytes& frames) override;
 
-    void append_message(websocket::Opcode opcode, std::string_view message, std::string& out);
     void echo(websocket::Opcode opcode, std::string_view message);
     bool fail(const websocket::Violation& violation);
     void count_message() noexcept;
@@ -46,7 +45,8 @@ private:
         std::optional<websocket::Deflater> deflater;
     };
 
-    WebSocketWire& wire_;
+    [[nodiscard]] WebSocketWire& wire() noexcept { return static_cast<WebSocketWire&>(Connection::wire()); }
+
     websocket::FrameParser parser_;
     std::unique_ptr<Contexts> contexts_;
     bool broken_ = false;     // the input violated the protocol: nothing more can be read from it

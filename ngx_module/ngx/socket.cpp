@@ -121,7 +121,11 @@ bool Socket::write_queue() {
     std::size_t sealed = committed();  // bytes in front of the queue that TLS has sealed in a record and not yet sent
     while (!queue().empty()) {
         if (!connection_->write->ready) break;
-        const std::string_view bytes = queue().next(worker_.write_buffer(), Worker::kWriteBuffer);
+        const std::string_view bytes = next_bytes(worker_.write_buffer(), Worker::kWriteBuffer);
+        if (bytes.empty()) {
+            on_broken();
+            return false;
+        }
         const ssize_t sent =
             connection_->send(connection_, reinterpret_cast<u_char*>(const_cast<char*>(bytes.data())), bytes.size());
         if (sent == NGX_AGAIN) {

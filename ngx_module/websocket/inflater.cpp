@@ -15,7 +15,8 @@ constexpr std::size_t kFirstRoom = 4096;  // bytes
 
 constexpr std::string_view kNotDeflate = "a compressed message isn't DEFLATE data";
 
-// inflate()'s data_type: it stands right behind a block.
+// inflate()'s data_type: it stands right behind a block. True of the call that got there, not of one that then finds
+// nothing to do.
 constexpr int kBehindBlock = 128;
 
 tl::unexpected<Violation> invalid(std::string_view why) {
@@ -29,9 +30,8 @@ public:
         if (storage_.size() < kFirstRoom + kPadding) storage_.resize(kFirstRoom + kPadding);
     }
 
-    // Points zlib at the free bytes, some at least. False: the message has the byte too many.
-    bool offer(z_stream_s& stream) {
-        if (size_ > limit_) return false;
+    // Points zlib at the free bytes, some at least: one more than the message may have.
+    void offer(z_stream_s& stream) {
         if (size_ == storage_.size() - kPadding) {
             storage_.resize(std::min(size_ * 2, limit_ + 1) + kPadding);
         }
@@ -39,7 +39,6 @@ public:
         offered_ = std::min<std::size_t>(offered_, std::size_t{1} << 30);
         stream.next_out = reinterpret_cast<Bytef*>(storage_.data() + size_);
         stream.avail_out = static_cast<uInt>(offered_);
-        return true;
     }
     void settle(const z_stream_s& stream) noexcept { size_ += offered_ - stream.avail_out; }
 
@@ -77,21 +76,21 @@ tl::expected<std::string_view, Violation> Inflater::inflate(std::string_view com
     start();
     z_stream_s& stream = *stream_;
     bool final_block_last = false;
+    bool behind_block = false;
     for (const std::string_view input : {compressed, kTail}) {
         if (final_block_last) break;
         stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(input.data()));
         stream.avail_in = static_cast<uInt>(input.size());
         // Each round takes input or fills the room that it was offered.
         for (bool full = false; stream.avail_in > 0 || full;) {
-            if (!room.offer(stream)) {
-                return tl::unexpected(Violation{Close::message_too_big, "the message is too big"});
-            }
+            room.offer(stream);
             const int code = ::inflate(&stream, Z_SYNC_FLUSH);
             room.settle(stream);
+            if (room.over()) return tl::unexpected(Violation{Close::message_too_big, "the message is too big"});
             full = stream.avail_out == 0;
             final_block_last = code == Z_STREAM_END && stream.avail_in == 0;
             switch (code) {
-                case Z_OK: break;
+                case Z_OK: behind_block = (stream.data_type & kBehindBlock) != 0; break;
                 case Z_BUF_ERROR:  // nothing was left to do
                     if (stream.avail_in > 0) return invalid(kNotDeflate);
                     full = false;
@@ -107,8 +106,7 @@ tl::expected<std::string_view, Violation> Inflater::inflate(std::string_view com
             }
         }
     }
-    if (room.over()) return tl::unexpected(Violation{Close::message_too_big, "the message is too big"});
-    if (!final_block_last && (stream.data_type & kBehindBlock) == 0) {
+    if (!final_block_last && !behind_block) {
         return invalid("a compressed message ends within a block");
     }
     return room.message();

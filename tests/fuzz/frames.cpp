@@ -1,6 +1,6 @@
 // What a client may send after the handshake. However the bytes are cut, the parser must say the same; and what it
-// hands out must be what a plain reading of RFC 6455 makes of the frames. The first two bytes choose the cuts and the
-// size limit.
+// hands out must be what a plain reading of RFC 6455 makes of the frames. The first two bytes choose the cuts, the size
+// limit, and whether compressed messages may come (RFC 7692 §6).
 #include <cstdio>
 #include <cstdlib>
 
@@ -21,16 +21,19 @@ void require(bool holds, const char* what) {
 
 // A plain reading of frames that are all right, one byte after the other; stops at the first that isn't, or isn't
 // whole.
-std::vector<std::string> read_plainly(std::string_view bytes, std::size_t max_message) {
+std::vector<std::string> read_plainly(std::string_view bytes, std::size_t max_message, bool deflate) {
     std::vector<std::string> lines;
     std::string message;
     std::uint8_t message_opcode = 0;
+    bool compressed = false;
     for (;;) {
         const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(bytes[i]); };
         if (bytes.size() < 6) return lines;
         const std::uint8_t opcode = byte(0) & 0x0F;
         const bool final = byte(0) >= 0x80;
-        if ((byte(0) & 0x70) != 0 || byte(1) < 0x80) return lines;
+        const bool may_compress = deflate && (opcode == 1 || opcode == 2);
+        if ((byte(0) & (may_compress ? 0x30 : 0x70)) != 0 || byte(1) < 0x80) return lines;
+        const bool rsv1 = (byte(0) & 0x40) != 0;
         std::uint64_t size = byte(1) & 0x7F;
         std::size_t at = 2;
         if (size >= 126) {
@@ -58,13 +61,15 @@ std::vector<std::string> read_plainly(std::string_view bytes, std::size_t max_me
         }
         if (opcode > 2 || (opcode == 0) != (message_opcode != 0)) return lines;
         if (opcode != 0) message_opcode = opcode;
+        if (opcode != 0) compressed = rsv1;
         message += payload;
-        if (message.size() > max_message) return lines;
+        if (message.size() > (compressed ? max_message + max_message / 8 + 64 : max_message)) return lines;
+        const bool checked = message_opcode == 1 && !compressed;
         Utf8Checker beginning;
-        if (message_opcode == 1 && !beginning.feed(message)) return lines;
+        if (checked && !beginning.feed(message)) return lines;
         if (!final) continue;
-        if (message_opcode == 1 && !is_utf8(message)) return lines;
-        lines.push_back((message_opcode == 1 ? "text:" : "binary:") + message);
+        if (checked && !is_utf8(message)) return lines;
+        lines.push_back((compressed ? "compressed " : "") + ((message_opcode == 1 ? "text:" : "binary:") + message));
         message.clear();
         message_opcode = 0;
     }
@@ -75,12 +80,13 @@ std::vector<std::string> read_plainly(std::string_view bytes, std::size_t max_me
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     if (size < 2) return 0;
     const std::uint32_t seed = data[0];
-    const std::size_t max_message = std::size_t{1} << data[1] % 20;
+    const std::size_t max_message = std::size_t{1} << (data[1] & 0x7F) % 20;
+    const bool deflate = data[1] >= 0x80;
     const std::string_view bytes(reinterpret_cast<const char*>(data) + 2, size - 2);
 
-    auto whole = test::read_whole(bytes, max_message);
-    for (const auto& reading :
-         {test::read_bytewise(bytes, max_message), test::read_in_random_pieces(bytes, seed, max_message)}) {
+    auto whole = test::read_whole(bytes, max_message, deflate);
+    for (const auto& reading : {test::read_bytewise(bytes, max_message, deflate),
+                                test::read_in_random_pieces(bytes, seed, max_message, deflate)}) {
         require(reading.lines == whole.lines, "the outcome depends on how the bytes are cut");
         require(reading.mid_message == whole.mid_message, "what is half read depends on how the bytes are cut");
         require(reading.buffered <= 2 * bytes.size() + 512, "more is buffered than came");
@@ -89,6 +95,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
     const bool violated = !whole.lines.empty() && whole.lines.back().starts_with("violation:");
     if (violated) whole.lines.pop_back();
-    require(whole.lines == read_plainly(bytes, max_message), "the frames say something else");
+    require(whole.lines == read_plainly(bytes, max_message, deflate), "the frames say something else");
     return 0;
 }

@@ -166,6 +166,12 @@ TEST(Inflater, RefusesAMessageThatEndsWithinABlock) {
     EXPECT_EQ(inflate_once(hello + "\x00\x00\xff\xff"s).substr(0, 5), "1007:") << "the tail that must be left away";
 }
 
+TEST(Inflater, SeesTheEndOfABlockThoughTheRoomIsFull) {
+    // A stored block of 4,096 bytes, the first room, of which the last four are the tail.
+    const std::string stored = "\x00\x00\x10\xff\xef"s + std::string(4092, 's');
+    EXPECT_EQ(inflate_once(stored), ok(std::string(4092, 's') + "\0\0\xff\xff"s));
+}
+
 TEST(Inflater, BoundsWhatAMessageGrowsTo) {
     const std::string bomb = deflate_with(std::string(10 << 20, 'a'), 9);
     EXPECT_LT(bomb.size(), 11'000U);

@@ -304,6 +304,67 @@ TEST_F(GatewayCompression, IgnoresCompressedMessagesBehindItsGoodbye) {
     EXPECT_EQ(ann.client.socket->phase(), Connection::Phase::closing);
 }
 
+// A slow reader with a context: whatever is dropped of its queue, what it gets must not refer to it.
+TEST_F(GatewayCompression, DropsAndConflatesForSlowReadersWithServerTakeover) {
+    for (const Overflow overflow : {Overflow::drop_oldest, Overflow::conflate}) {
+        const std::string channel = overflow == Overflow::conflate ? "latest:a" : "drop:a";
+        ChannelRule rule{*ChannelPattern::parse(channel)};
+        rule.overflow = overflow;
+        rules.add(std::move(rule));
+        endpoint.send_queue = 4096;
+        for (const std::size_t gathered : {std::size_t{16}, std::size_t{600}, std::size_t{100'000}}) {
+            scratch_size = gathered;
+            Peer ann = enter(kBoth, endpoint);
+            receive(ann.client, client_frame(Opcode::text, subscribe(channel, "")));
+            run();
+            EXPECT_EQ(ann.read().size(), 2U);
+            std::mt19937 random(static_cast<std::uint32_t>(gathered));
+            int last = 0;
+            int gaps = 0;
+            int got = 0;
+            for (int n = 1; n <= 400; ++n) {
+                // Each resembles some that came shortly before, so that references are plenty.
+                const std::string text(300 + random() % 1200, static_cast<char>('a' + n % 3));
+                weftd.send(
+                    publication(channel, "[" + std::to_string(n) + ",\"" + text + "\"]", "k." + std::to_string(n)));
+                ann.client.room = n % 20 == 0 ? SIZE_MAX : random() % 8 == 0 ? random() % 200 : 0;
+                run();
+                if (n % 20 != 0) continue;
+                flush_now(ann.client);
+                run();
+                for (const std::string& line : ann.read()) {
+                    gaps += line.starts_with("gap") ? 1 : 0;
+                    if (line.starts_with("gap")) continue;
+                    ASSERT_EQ(line.substr(0, 8), "z:event ") << line;
+                    const int number = std::stoi(line.substr(line.find('[') + 1));
+                    EXPECT_GT(number, last);
+                    last = number;
+                    ++got;
+                }
+                EXPECT_EQ(last, n);
+            }
+            EXPECT_LT(got, 380);
+            EXPECT_EQ(gaps > 10, overflow == Overflow::drop_oldest) << gaps;
+            remove_now(ann.client);
+            run();
+        }
+    }
+}
+
+TEST_F(GatewayCompression, EndsASlowReaderWithServerTakeoverInPlainWords) {
+    endpoint.send_queue = 4096;
+    Peer ann = enter_channel(kBoth);
+    ann.client.room = 20;
+    for (int n = 1; n <= 6; ++n) {
+        weftd.send(publication("chat:a", text_of(1000, static_cast<char>('a' + n)), "k." + std::to_string(n)));
+        run();
+    }
+    ann.client.room = SIZE_MAX;
+    flush_now(ann.client);
+    run();
+    EXPECT_EQ(ann.read(), (Lines{"z:event chat:a b*1000 @k.1", "close 4014"}));
+}
+
 TEST_F(GatewayCompression, KeepsNoStateOfZlibForAConnectionWithoutTakeover) {
     const auto held = [] {
         const auto info = mallinfo2();

@@ -542,7 +542,7 @@ private:
         if (socket.phase() == Connection::Phase::aborted) return destroy(socket);
         const auto scratch = std::make_unique<char[]>(scratch_size);
         while (!socket.queue().empty() && client.room > 0) {
-            const std::string_view next = socket.queue().next(scratch.get(), scratch_size);
+            const std::string_view next = socket.next_bytes(scratch.get(), scratch_size);
             const std::size_t size = std::min(next.size(), client.room);
             client.bytes.append(next.data(), size);
             client.written.emplace_back(next.data(), size);

@@ -88,6 +88,48 @@ TEST_F(SendQueueTest, GathersNoMoreThanTheScratchHolds) {
     EXPECT_EQ(next(1), "ab") << "a chunk that fills the scratch by itself needn't be copied";
 }
 
+TEST_F(SendQueueTest, RewritesFromTheFrontAsMuchAsIsWanted) {
+    class Doubling final : public SendQueue::Rewriting {
+    public:
+        SharedBytes rewrite(const SharedBytes& chunk) override {
+            return SharedBytes(std::string(chunk.view()) + std::string(chunk.view()), chunk.frames());
+        }
+    } doubling;
+    for (const char* text : {"ab", "c", "def", "g"}) queue.push(SharedBytes(text));
+    EXPECT_EQ(queue.rewrite(0, 5, doubling), 6U) << "two chunks are enough";
+    EXPECT_EQ(next(), "ababccdefg");
+    EXPECT_EQ(queue.bytes(), 10U);
+    queue.consume(1);
+    EXPECT_EQ(queue.rewrite(5, 5, doubling), 5U) << "they are there already";
+    EXPECT_EQ(queue.rewrite(5, 6, doubling), 11U);
+    EXPECT_EQ(next(), "babccdefdefg");
+    queue.push(SharedBytes("h"));
+    queue.consume(11);
+    EXPECT_EQ(queue.rewrite(0, 100, doubling), 4U);
+    EXPECT_EQ(next(), "gghh");
+    EXPECT_EQ(queue.bytes(), 4U);
+    queue.consume(4);
+    EXPECT_EQ(queue.rewrite(0, 100, doubling), 0U);
+    EXPECT_TRUE(queue.empty());
+}
+
+TEST_F(SendQueueTest, KeepsWhatWasRewrittenWhateverItDrops) {
+    class Doubling final : public SendQueue::Rewriting {
+    public:
+        SharedBytes rewrite(const SharedBytes& chunk) override {
+            return SharedBytes(std::string(chunk.view()) + std::string(chunk.view()));
+        }
+    } doubling;
+    const auto tag = ChunkTag::publications(7);
+    for (const char* text : {"ab", "cd", "ef", "gh"}) queue.push(SharedBytes(text), tag);
+    const std::size_t done = queue.rewrite(0, 5, doubling);
+    EXPECT_EQ(queue.drop(tag, done), 2U);
+    EXPECT_EQ(next(), "ababcdcd");
+    queue.push(SharedBytes("ij"), tag);
+    queue.drop_unstarted(done);
+    EXPECT_EQ(next(), "ababcdcd");
+}
+
 TEST_F(SendQueueTest, TakesNoticeOfNothingPushed) {
     queue.push(SharedBytes());
     queue.push(SharedBytes(""));
