@@ -8,7 +8,7 @@
 #   nginx-asan  t/*.t against a module and a weftd with AddressSanitizer, UndefinedBehaviorSanitizer and LeakSanitizer
 #               (tests/lsan.supp: what nginx itself doesn't give back)
 #   leaks       nginx and weftd under valgrind through connects, reloads and kills (tests/leaks, tests/valgrind.supp)
-#   tidy        clang-tidy (.clang-tidy)
+#   tidy        clang-tidy (.clang-tidy), over what changed since it passed
 #   fuzz        each fuzzer for WEFT_FUZZ_SECONDS (10)
 # shellcheck disable=SC2317 # the looks are called by name
 set -euo pipefail
@@ -94,7 +94,7 @@ look_tidy() {
     configure_module "$build/tidy" -DCMAKE_CXX_COMPILER=clang++ &&
         ninja -C "$build/tidy" weft_pb &&
         our_sources | grep -E '/(proto|ngx_module|sidecar|weftctl|demo)/.*\.cpp$' |
-        xargs -P2 -n4 clang-tidy --quiet -p "$build/tidy"
+        xargs "$root/scripts/tidy.sh" "$build/tidy"
 }
 
 look_fuzz() {
