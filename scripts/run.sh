@@ -132,9 +132,12 @@ tickets=$(<"$state/tickets.port")
 
 # fill TEMPLATE NODE PORT MESH PEER : the template with this node's values, on standard output.
 fill() {
+    local compression=off
+    [[ $2 != a ]] || compression=on
     sed -e "s|@NODE@|$2|g; s|@PORT@|$3|g; s|@MESH@|$4|g; s|@PEER@|$5|g" \
         -e "s|@STATE@|$state/$2|g; s|@KEY@|$key|g; s|@TICKETS@|$tickets|g; s|@GROUP@|$group|g" \
         -e "s|@PORT_A@|$port_a|g; s|@PORT_B@|$port_b|g; s|@USER@|$user_directive|g" \
+        -e "s|@COMPRESSION@|$compression|g" \
         -e "s|@WWW@|$state/www|g; s|@WORKERS@|$workers|g; s|@MODULE@|$build/ngx_http_weft_module.so|g" "$root/demo/$1"
 }
 cp -r "$root/demo/www" "$state/www" # the tree itself may be in a home that www-data can't enter

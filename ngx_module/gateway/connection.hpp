@@ -10,6 +10,7 @@
 
 #include "auth/grants.hpp"
 #include "codec/message.hpp"
+#include "gateway/compression.hpp"
 #include "gateway/send_queue.hpp"
 #include "gateway/tally.hpp"
 #include "gateway/wire.hpp"
@@ -30,6 +31,7 @@ struct EndpointSettings {
     std::size_t max_message = std::size_t{64} * 1024;     // bytes of one client message
     std::size_t send_queue = std::size_t{1024} * 1024;    // bytes that may wait for a slow reader
     bool echo = false;                                    // messages go back as they came; no codec, no channels
+    CompressionSettings compression;
 };
 
 /// Who a connection is and what it may do. Shared, not copied, by whoever needs it.
@@ -65,8 +67,10 @@ public:
     [[nodiscard]] std::string_view user() const noexcept {
         return identity_ ? std::string_view(identity_->user) : std::string_view();
     }
-    /// Has this connection counted for itself; nothing does unless asked to.
-    void keep_tally() { tally_ = std::make_unique<Tally>(); }
+    /// The number that the connection goes by, if it is to be known before it is opened. Not 0.
+    void set_client_id(std::uint64_t id) noexcept { client_id_ = id; }
+    /// Has this connection counted for itself; nothing does unless asked to. Null ends it.
+    void keep_tally(std::unique_ptr<Tally> tally) noexcept { tally_ = std::move(tally); }
     [[nodiscard]] Tally* tally() noexcept { return tally_.get(); }
     /// Whether its socket took less than it was given, and something waits since.
     [[nodiscard]] bool blocked() const noexcept { return blocked_slot_ != kNotBlocked; }
@@ -105,6 +109,12 @@ protected:
     virtual void probe() = 0;
     /// Queues what the transport says at the end; returns the phase that follows.
     virtual Phase say_goodbye(std::uint16_t code, std::string_view why) = 0;
+
+    /// `frames`, whole ones of the wire, in this connection's own form: for a transport that asked for it with
+    /// rewrite_frames(). What it returns is queued at once, in the order of the calls, and never dropped for a reader
+    /// that doesn't keep up.
+    virtual SharedBytes rewrite(SharedBytes frames) { return frames; }
+    void rewrite_frames() noexcept { rewrites_ = true; }
 
     /// Something arrived from the peer.
     void heard() noexcept;
@@ -163,6 +173,7 @@ private:
     bool draining_ = false;  // a deadline is set for telling the client to reconnect
     bool leaving_ = false;   // it was told
     bool paused_ = false;    // in the gateway's list of connections that wait for leave to read on
+    bool rewrites_ = false;
 };
 
 }  // namespace weft

@@ -117,9 +117,7 @@ void Gateway::shed_memory() {
 
 void Gateway::open(Connection& connection, std::shared_ptr<const Identity> identity) {
     connection.identity_ = std::move(identity);
-    do {
-        connection.client_id_ = host_.random();
-    } while (connection.client_id_ == 0);
+    while (connection.client_id_ == 0) connection.client_id_ = host_.random();
     connection.opened_ = true;
     ++open_;
     counters_.accepted.add();
@@ -136,14 +134,14 @@ void Gateway::open(Connection& connection, std::shared_ptr<const Identity> ident
     send(connection, frame);
 }
 
-void Gateway::refuse(Connection& connection, Code code) {
-    counters_.refused.add();
+void Gateway::refuse(Connection& connection, const event::Error& why) {
+    (why.code == Code::too_many_connections ? counters_.too_many : counters_.refused).add();
     connection.opened_ = true;
     ++open_;
     counters_.accepted.add();
     counters_.active.add();
-    fail(connection, {}, event::Error{code, "the credentials were not accepted", {}});
-    connection.end(code);
+    if (!connection.endpoint().echo) fail(connection, {}, why);
+    connection.end(why.code);
 }
 
 void Gateway::remove(Connection& connection) {
@@ -204,6 +202,10 @@ void Gateway::send_late(Connection& connection, const ServerFrame& frame) {
 void Gateway::push(Connection& connection, SharedBytes chunk, ChunkTag tag) {
     counters_.messages_out.add(chunk.frames());
     if (connection.tally_) connection.tally_->messages_out += chunk.frames();
+    if (connection.rewrites_) [[unlikely]] {
+        chunk = connection.rewrite(std::move(chunk));
+        tag = {};  // what follows may refer to it: it can't be taken out
+    }
     connection.queue().push(std::move(chunk), tag);
     mark_dirty(connection);
 }

@@ -122,8 +122,9 @@ public:
 
     /// Admits a connection and greets it.
     void open(Connection& connection, std::shared_ptr<const Identity> identity);
-    /// Greets a connection only to refuse it: error frame, then close with the code.
-    void refuse(Connection& connection, Code code);
+    /// Greets a connection only to refuse it: error frame (but not where messages are echoed), then close with its
+    /// code.
+    void refuse(Connection& connection, const event::Error& why);
     /// Forgets a connection; it may be destroyed afterwards.
     void remove(Connection& connection);
     [[nodiscard]] std::size_t connections() const noexcept { return open_; }
@@ -153,6 +154,7 @@ public:
     void drop_oldest(Connection& connection, std::size_t target, std::size_t committed);
     /// Ends what the connection takes part in: subscriptions, answers that it waits for.
     void detach(Connection& connection);
+    [[nodiscard]] CompressionScratch& compression() noexcept { return compression_; }
     /// Sends a frame to one connection.
     void send(Connection& connection, const ServerFrame& frame);
 
@@ -255,6 +257,7 @@ private:
     std::size_t send_memory_ = kDefaultSendMemory;
     std::uint32_t last_feed_id_ = 0;
     std::string scratch_;
+    CompressionScratch compression_;
     v1::Frame outgoing_;  // reused, so that its strings keep their memory
     bool turn_scheduled_ = false;
     bool congested_ = false;

@@ -223,7 +223,7 @@ void Gateway::deliver(TurnBatch& batch) {
         const std::size_t wire = connection.wire_->index();
         used |= bit(wire);
         if (&connection == batch.except) continue;
-        if (!conflates || !connection.blocked()) {
+        if (!conflates || !connection.blocked() || connection.rewrites_) {
             push(connection, chunks[wire], tag);
             continue;
         }

@@ -4,12 +4,26 @@
 
 namespace weft {
 
+WebSocketConnection::WebSocketConnection(Gateway& gateway, const EndpointSettings& endpoint, WebSocketWire& wire,
+                                         const std::optional<websocket::DeflateParameters>& deflate)
+    : Connection(gateway, endpoint, wire), wire_(wire), deflate_(deflate.has_value()) {
+    if (!deflate || (!deflate->server_takeover && !deflate->client_takeover)) return;
+    contexts_ = std::make_unique<Contexts>();
+    if (deflate->client_takeover) contexts_->inflater.emplace(true, deflate->client_window);
+    if (deflate->server_takeover) {
+        websocket::DeflateSettings settings = endpoint.compression.deflate;
+        settings.window = deflate->server_window;
+        contexts_->deflater.emplace(settings, true);
+        rewrite_frames();
+    }
+}
+
 void WebSocketConnection::receive(std::span<char> bytes) {
     gateway().counters().bytes_in.add(bytes.size());
     if (tally() != nullptr) tally()->bytes_in += bytes.size();
     heard();
     if (broken_ || (phase() != Phase::open && phase() != Phase::closing)) return;
-    if (const auto violation = parser_.feed(bytes, endpoint().max_message, *this)) {
+    if (const auto violation = parser_.feed(bytes, endpoint().max_message, *this, deflate_)) {
         broken_ = true;
         if (phase() == Phase::open) {
             end(static_cast<std::uint16_t>(violation->code), violation->why);
@@ -31,6 +45,29 @@ Connection::Phase WebSocketConnection::say_goodbye(std::uint16_t code, std::stri
     push_raw(frame);
     if (answering_) return Phase::finished;
     return broken_ ? Phase::lingering : Phase::closing;
+}
+
+bool WebSocketConnection::fail(const websocket::Violation& violation) {
+    broken_ = true;
+    end(static_cast<std::uint16_t>(violation.code), violation.why);
+    return false;
+}
+
+bool WebSocketConnection::on_compressed(websocket::Opcode opcode, std::string_view compressed) {
+    if (phase() != Phase::open) return true;
+    const bool own = contexts_ && contexts_->inflater;
+    CompressionScratch& shared = gateway().compression();
+    websocket::Inflater& inflater = own ? *contexts_->inflater : shared.inflater;
+    const auto message = inflater.inflate(compressed, endpoint().max_message, shared.inflated);
+    if (!message) return fail(message.error());
+    if (opcode == websocket::Opcode::text && !websocket::is_utf8(*message)) {
+        return fail({websocket::Close::invalid_payload, "a text message isn't UTF-8"});
+    }
+    gateway().counters().compressed_in.add(compressed.size());
+    gateway().counters().inflated_in.add(message->size());
+    const bool go_on = on_message(opcode, *message);
+    shared.trim();
+    return go_on;
 }
 
 bool WebSocketConnection::on_message(websocket::Opcode opcode, std::string_view message) {
@@ -66,10 +103,31 @@ void WebSocketConnection::echo(websocket::Opcode opcode, std::string_view messag
     std::chrono::milliseconds retry_after{};
     if (!within_rate(retry_after)) return;
     std::string frame;
-    websocket::append_frame(frame, opcode, message);
+    append_message(opcode, message, frame);
     push_raw(frame);
     gateway().counters().messages_out.add();
     if (tally() != nullptr) ++tally()->messages_out;
+}
+
+void WebSocketConnection::append_message(websocket::Opcode opcode, std::string_view message, std::string& out) {
+    if (!contexts_ || !contexts_->deflater) {
+        wire_.append_message(opcode, message, out);
+        return;
+    }
+    const std::size_t before = out.size();
+    if (websocket::append_message(out, opcode, message, *contexts_->deflater, gateway().compression().deflated)) {
+        gateway().counters().count_compressed(message.size(), out.size() - before);
+    }
+}
+
+SharedBytes WebSocketConnection::rewrite(SharedBytes frames) {
+    std::string out;
+    for (std::string_view rest = frames.view(); !rest.empty();) {
+        const websocket::WrittenFrame frame = websocket::take_frame(rest);
+        append_message(frame.opcode, frame.payload, out);
+    }
+    gateway().compression().trim();
+    return SharedBytes(out, frames.frames());
 }
 
 void WebSocketConnection::count_message() noexcept {

@@ -11,29 +11,47 @@ namespace weft {
 
 class WebSocketConnection : public Connection, private websocket::FrameParser::Sink {
 public:
-    WebSocketConnection(Gateway& gateway, const EndpointSettings& endpoint, WebSocketWire& wire) noexcept
-        : Connection(gateway, endpoint, wire), wire_(wire) {}
+    /// `deflate` is what was agreed of compression, if it was. With server_takeover `wire` must be one without
+    /// compression (its frames are then compressed for this connection alone), else one that compresses as agreed.
+    WebSocketConnection(Gateway& gateway, const EndpointSettings& endpoint, WebSocketWire& wire,
+                        const std::optional<websocket::DeflateParameters>& deflate = std::nullopt);
 
     /// Bytes from the socket; they are changed in place, and websocket::kPadding bytes behind them must be readable
     /// and writable. What follows from them (replies, the end) is queued.
     void receive(std::span<char> bytes);
 
+    /// Whether it was the peer who said goodbye first.
+    [[nodiscard]] bool closed_by_peer() const noexcept { return answering_; }
+
 private:
     void probe() override;
     Phase say_goodbye(std::uint16_t code, std::string_view why) override;
 
+    SharedBytes rewrite(SharedBytes frames) override;
+
+    void append_message(websocket::Opcode opcode, std::string_view message, std::string& out);
     void echo(websocket::Opcode opcode, std::string_view message);
+    bool fail(const websocket::Violation& violation);
     void count_message() noexcept;
 
     bool on_message(websocket::Opcode opcode, std::string_view message) override;
+    bool on_compressed(websocket::Opcode opcode, std::string_view compressed) override;
     bool on_ping(std::string_view payload) override;
     bool on_pong(std::string_view payload) override;
     bool on_close(std::optional<std::uint16_t> code, std::string_view reason) override;
 
+    // What context takeover costs, for connections that agreed to it.
+    struct Contexts {
+        std::optional<websocket::Inflater> inflater;
+        std::optional<websocket::Deflater> deflater;
+    };
+
     WebSocketWire& wire_;
     websocket::FrameParser parser_;
+    std::unique_ptr<Contexts> contexts_;
     bool broken_ = false;     // the input violated the protocol: nothing more can be read from it
     bool answering_ = false;  // the peer said goodbye first
+    bool deflate_ = false;    // permessage-deflate was agreed
 };
 
 }  // namespace weft

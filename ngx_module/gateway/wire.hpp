@@ -2,9 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "codec/codec.hpp"
+#include "gateway/counters.hpp"
+#include "websocket/deflater.hpp"
 #include "websocket/frame_writer.hpp"
 
 namespace weft {
@@ -30,22 +33,48 @@ private:
     std::uint8_t index_;  // below kMax, unique in the worker
 };
 
-/// One WebSocket message a frame.
+/// One WebSocket message a frame, perhaps compressed (RFC 7692): then without context takeover, so that whoever agreed
+/// to the same parameters can share it.
 class WebSocketWire final : public Wire {
 public:
     WebSocketWire(std::uint8_t index, Codec& codec) : Wire(index), codec_(codec) {}
+    /// `counters` must outlive the wire.
+    WebSocketWire(std::uint8_t index, Codec& codec, const websocket::DeflateSettings& deflate, Counters& counters)
+        : Wire(index), codec_(codec), deflater_(std::in_place, deflate, false), counters_(&counters) {}
 
     void append(const ServerFrame& frame, std::string& out) override {
         payload_.clear();
         codec_.encode(frame, payload_);
-        websocket::append_frame(out, codec_.binary() ? websocket::Opcode::binary : websocket::Opcode::text, payload_);
+        append_message(codec_.binary() ? websocket::Opcode::binary : websocket::Opcode::text, payload_, out);
+    }
+
+    /// Appends a message that isn't the codec's.
+    void append_message(websocket::Opcode opcode, std::string_view message, std::string& out) {
+        if (!deflater_) {
+            websocket::append_frame(out, opcode, message);
+            return;
+        }
+        const std::size_t before = out.size();
+        if (websocket::append_message(out, opcode, message, *deflater_, compressed_)) {
+            counters_->count_compressed(message.size(), out.size() - before);
+        }
+        if (compressed_.size() > kMaxKept) std::string().swap(compressed_);
     }
 
     [[nodiscard]] Codec& codec() noexcept { return codec_; }
+    /// What it compresses with; null when it doesn't.
+    [[nodiscard]] const websocket::DeflateSettings* deflate() const noexcept {
+        return deflater_ ? &deflater_->settings() : nullptr;
+    }
 
 private:
+    static constexpr std::size_t kMaxKept = std::size_t{64} * 1024;  // bytes of room to compress in
+
     Codec& codec_;
     std::string payload_;
+    std::optional<websocket::Deflater> deflater_;
+    std::string compressed_;
+    Counters* counters_ = nullptr;
 };
 
 }  // namespace weft

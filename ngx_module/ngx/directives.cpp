@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "ngx/compression.hpp"
 #include "ngx/conf_values.hpp"
+#include "ngx/connection_log.hpp"
 #include "ngx/settings.hpp"
 #include "ngx/zone.hpp"
 #include "weft/link_session.hpp"
@@ -310,6 +312,10 @@ char* set_send_queue(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
                     std::size_t{1024} * 1024 * 1024);
 }
 
+char* set_connections(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
+    return read_connections(cf, static_cast<LocationSettings*>(conf)->connections);
+}
+
 char* set_send_memory(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     return set_size(cf, "weft_send_memory", static_cast<MainSettings*>(conf)->send_memory, kMinSendMemory, kNoMost,
                     "256m");
@@ -390,6 +396,7 @@ ngx_command_t directives[] = {
     http_directive("weft_drain", NGX_CONF_TAKE1, set_drain),
     http_directive("weft_send_memory", NGX_CONF_TAKE1, set_send_memory),
     http_directive("weft_channel", NGX_CONF_BLOCK | NGX_CONF_TAKE1, set_channel),
+    http_directive("weft_log_format", NGX_CONF_2MORE, set_log_format),
 
     location_directive("weft_ticket", kEverywhere | NGX_CONF_1MORE, set_ticket),
     location_directive("weft_origin", kEverywhere | NGX_CONF_1MORE, set_origin),
@@ -397,6 +404,9 @@ ngx_command_t directives[] = {
     location_directive("weft_heartbeat", kEverywhere | NGX_CONF_TAKE12, set_heartbeat),
     location_directive("weft_message_size", kEverywhere | NGX_CONF_TAKE1, set_message_size),
     location_directive("weft_send_queue", kEverywhere | NGX_CONF_TAKE1, set_send_queue),
+    location_directive("weft_compression", kEverywhere | NGX_CONF_1MORE, set_compression),
+    location_directive("weft_connections", kEverywhere | NGX_CONF_TAKE123, set_connections),
+    location_directive("weft_log", kEverywhere | NGX_CONF_1MORE, set_log),
 
     location_directive("weft_websocket", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_websocket),
     location_directive("weft_echo", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_echo),
@@ -433,6 +443,9 @@ char* merge_location_settings(ngx_conf_t* cf, void* parent, void* child) noexcep
     }
     if (!to.message_size) to.message_size = from.message_size;
     if (!to.send_queue) to.send_queue = from.send_queue;
+    if (!to.compression) to.compression = from.compression;
+    if (!to.connections) to.connections = from.connections;
+    if (!to.logs) to.logs = from.logs;
 
     const bool echo = to.endpoint.echo;
     if (to.websocket_at.empty() && !echo) return NGX_CONF_OK;
@@ -458,6 +471,11 @@ char* merge_location_settings(ngx_conf_t* cf, void* parent, void* child) noexcep
     if (to.heartbeat_timeout) to.endpoint.heartbeat_timeout = std::chrono::milliseconds(*to.heartbeat_timeout);
     to.endpoint.max_message = to.message_size.value_or(defaults.max_message);
     to.endpoint.send_queue = to.send_queue.value_or(defaults.send_queue);
+    to.endpoint.compression = to.compression.value_or(defaults.compression);
+    if (to.connections) {
+        auto& main = *static_cast<MainSettings*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_weft_module));
+        main.counted.include(*to.connections);
+    }
     return NGX_CONF_OK;
 }
 

@@ -1,6 +1,8 @@
 // The module as nginx sees it.
 #include "ngx/directives.hpp"
 #include "ngx/settings.hpp"
+#include "ngx/socket.hpp"
+#include "ngx/variables.hpp"
 #include "ngx/worker.hpp"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -25,13 +27,14 @@ ngx_int_t init_process(ngx_cycle_t* cycle) noexcept {
     return Worker::start(cycle) ? NGX_OK : NGX_ERROR;
 }
 
-void exit_process(ngx_cycle_t*) noexcept {
+void exit_process(ngx_cycle_t* cycle) noexcept {
+    Socket::log_open(cycle);
     Worker::stop();
 }
 
 ngx_http_module_t context = {
-    nullptr,  // preconfiguration
-    nullptr,  // postconfiguration
+    add_variables,  // preconfiguration
+    nullptr,        // postconfiguration
     create_main_settings,
     init_main_settings,
     nullptr,  // create server configuration

@@ -7,7 +7,8 @@
 namespace weft {
 
 void Socket::adopt(Worker& worker, ngx_connection_t* connection, std::unique_ptr<Socket> owned,
-                   std::shared_ptr<const Identity> identity, std::optional<Code> refusal, std::string unread) noexcept {
+                   std::shared_ptr<const Identity> identity, std::optional<event::Error> refusal,
+                   std::string unread) noexcept {
     Socket& socket = *owned.release();  // owned by nginx's connection from here on; see destroy()
     socket.connection_ = connection;
     connection->data = &socket;
@@ -134,7 +135,15 @@ bool Socket::write_queue() {
         sealed = 0;
         on_written(static_cast<std::size_t>(sent));
     }
-    if (queue().empty()) return true;
+    if (queue().empty()) {
+        // Event methods that report a state and not a change would tell for ever that there is room.
+        if ((ngx_event_flags & NGX_USE_LEVEL_EVENT) != 0 && connection_->write->active &&
+            ngx_handle_write_event(connection_->write, 0) != NGX_OK) {
+            on_broken();
+            return false;
+        }
+        return true;
+    }
     on_blocked(sealed);
     if (ngx_handle_write_event(connection_->write, 0) != NGX_OK) on_broken();
     return false;
@@ -163,7 +172,31 @@ void Socket::read_on() noexcept {
     }
 }
 
+void Socket::log_end() noexcept {
+    if (tally() == nullptr) return;
+    const std::uint16_t code = close_code() != 0 ? close_code() : ConnectionEnd::kBroken;
+    auto closed_by = ConnectionEnd::By::nobody;
+    if (code != ConnectionEnd::kBroken)
+        closed_by = closed_by_peer() ? ConnectionEnd::By::client : ConnectionEnd::By::server;
+    static_cast<ConnectionRecord&>(*tally()).write(gateway().now(), user(), client_id(), code, closed_by);
+    keep_tally(nullptr);
+}
+
+void Socket::log_open(ngx_cycle_t* cycle) noexcept {
+    if (Worker::current() == nullptr) return;
+    Worker::current()->wake();
+    for (ngx_uint_t i = 0; i < cycle->connection_n; ++i) {
+        const ngx_connection_t& connection = cycle->connections[i];
+        if (connection.fd == static_cast<ngx_socket_t>(-1) || connection.read == nullptr ||
+            connection.read->handler != handle_read) {
+            continue;
+        }
+        static_cast<Socket*>(connection.data)->log_end();
+    }
+}
+
 void Socket::destroy() noexcept {
+    log_end();
     ngx_connection_t* connection = connection_;
     Worker& worker = worker_;
     gateway().remove(*this);

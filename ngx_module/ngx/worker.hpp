@@ -6,6 +6,7 @@
 
 #include "codec/json_codec.hpp"
 #include "gateway/gateway.hpp"
+#include "gateway/wire_table.hpp"
 #include "ngx/link.hpp"
 #include "ngx/settings.hpp"
 #include "websocket/frame_parser.hpp"
@@ -32,6 +33,8 @@ public:
     [[nodiscard]] Gateway& gateway() noexcept { return gateway_; }
     [[nodiscard]] MainSettings& settings() noexcept { return settings_; }
     [[nodiscard]] WebSocketWire& json() noexcept { return json_wire_; }
+    [[nodiscard]] WireTable& wires() noexcept { return wires_; }
+    [[nodiscard]] Admission& admission() noexcept { return admission_; }
     [[nodiscard]] JsonCodec& json_codec() noexcept { return json_codec_; }
 
     /// Brings the gateway's time up to date; first thing in each callback of nginx.
@@ -67,9 +70,11 @@ private:
     ngx_cycle_t* cycle_;
     MainSettings& settings_;
     Counters& counters_;
+    Admission admission_;
     std::mt19937_64 random_;
     JsonCodec json_codec_;
-    WebSocketWire json_wire_{0, json_codec_};
+    WireTable wires_{counters_};
+    WebSocketWire& json_wire_ = wires_.add(json_codec_);
     std::unique_ptr<char[]> read_buffer_;
     std::unique_ptr<char[]> write_buffer_;
     Gateway gateway_;

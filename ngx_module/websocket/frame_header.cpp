@@ -21,18 +21,29 @@ bool is_known(std::uint8_t opcode) noexcept {
     return opcode <= 2 || (opcode >= 8 && opcode <= 10);
 }
 
+// RSV1 says that a message is compressed, in the first of its frames only (RFC 7692 §6.1).
+constexpr std::uint8_t kReserved = 0x70;
+constexpr std::uint8_t kCompressed = 0x40;
+
+bool is_reserved_set(std::uint8_t first, bool deflate) noexcept {
+    const std::uint8_t opcode = first & 0x0F;
+    const bool begins_message = opcode == 1 || opcode == 2;
+    return (first & kReserved & ~(deflate && begins_message ? kCompressed : 0)) != 0;
+}
+
 }  // namespace
 
-HeaderReading read_frame_header(std::string_view bytes, Unfinished unfinished, std::size_t max_message) noexcept {
+HeaderReading read_frame_header(std::string_view bytes, Unfinished unfinished, HeaderRules rules) noexcept {
     const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(bytes[i]); };
     HeaderReading reading;
     Frame& frame = reading.frame;
 
     if (bytes.empty()) return incomplete();
-    if ((byte(0) & 0x70) != 0) return violation(Close::protocol_error, "a reserved bit is set");
+    if (is_reserved_set(byte(0), rules.deflate)) return violation(Close::protocol_error, "a reserved bit is set");
     if (!is_known(byte(0) & 0x0F)) return violation(Close::protocol_error, "the opcode is reserved");
     frame.opcode = static_cast<Opcode>(byte(0) & 0x0F);
     frame.final = (byte(0) & 0x80) != 0;
+    frame.compressed = (byte(0) & kCompressed) != 0;
     if (frame.control()) {
         if (!frame.final) return violation(Close::protocol_error, "a control frame is fragmented");
     } else if (frame.opcode == Opcode::continuation) {
@@ -64,8 +75,12 @@ HeaderReading read_frame_header(std::string_view bytes, Unfinished unfinished, s
         }
         if (frame.left >> 63 != 0) return violation(Close::protocol_error, "a length has its highest bit set");
     }
-    if (!frame.control() && (unfinished.size > max_message || frame.left > max_message - unfinished.size)) {
-        return violation(Close::message_too_big, "the message is too big");
+    if (!frame.control()) {
+        const bool compressed = frame.compressed || unfinished.compressed;
+        const std::size_t most = compressed ? most_compressed(rules.max_message) : rules.max_message;
+        if (unfinished.size > most || frame.left > most - unfinished.size) {
+            return violation(Close::message_too_big, "the message is too big");
+        }
     }
 
     if (bytes.size() < key_at + frame.key.size()) return incomplete();

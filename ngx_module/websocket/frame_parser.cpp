@@ -81,6 +81,10 @@ std::optional<Violation> check_close(std::string_view payload, bool whole) noexc
     return std::nullopt;
 }
 
+bool dispatch_data(Opcode opcode, bool compressed, std::string_view message, FrameParser::Sink& sink) {
+    return compressed ? sink.on_compressed(opcode, message) : sink.on_message(opcode, message);
+}
+
 bool dispatch_control(Opcode opcode, std::string_view payload, FrameParser::Sink& sink) {
     if (opcode == Opcode::ping) return sink.on_ping(payload);
     if (opcode == Opcode::pong) return sink.on_pong(payload);
@@ -99,7 +103,8 @@ struct FrameParser::Message {
     char header[kMaxClientHeader];  // of a frame whose header is half read
     std::uint8_t header_size = 0;
     bool in_payload = false;               // `frame` is half read
-    Opcode opcode = Opcode::continuation;  // of the unfinished data message; continuation for none
+    bool compressed = false;               // the unfinished data message
+    Opcode opcode = Opcode::continuation;  // of it; continuation for none
     Utf8Checker utf8;
     Frame frame;
     Assembly assembly;
@@ -121,12 +126,12 @@ FrameParser::Message& FrameParser::message() {
     return *message_;
 }
 
-HeaderReading FrameParser::read_header(std::string_view& bytes, std::size_t max_message) {
+HeaderReading FrameParser::read_header(std::string_view& bytes, HeaderRules rules) {
     Unfinished unfinished;
-    if (message_ && message_->unfinished()) unfinished = {true, message_->assembly.size()};
+    if (message_ && message_->unfinished()) unfinished = {true, message_->compressed, message_->assembly.size()};
 
     if (!message_ || message_->header_size == 0) {
-        const auto reading = read_frame_header(bytes, unfinished, max_message);
+        const auto reading = read_frame_header(bytes, unfinished, rules);
         if (reading.size > 0) {
             bytes.remove_prefix(reading.size);
         } else if (!reading.violation) {
@@ -138,7 +143,7 @@ HeaderReading FrameParser::read_header(std::string_view& bytes, std::size_t max_
     for (;;) {
         message_->header[message_->header_size++] = bytes.front();
         bytes.remove_prefix(1);
-        const auto reading = read_frame_header({message_->header, message_->header_size}, unfinished, max_message);
+        const auto reading = read_frame_header({message_->header, message_->header_size}, unfinished, rules);
         if (reading.size > 0) message_->header_size = 0;
         if (reading.size > 0 || reading.violation || bytes.empty()) return reading;
     }
@@ -171,9 +176,11 @@ FrameParser::Outcome FrameParser::take_control(const Frame& frame, std::string_v
 }
 
 FrameParser::Outcome FrameParser::take_data(const Frame& frame, std::string_view piece, bool ascii, Sink& sink) {
-    const Opcode opcode = message_ && message_->unfinished() ? message_->opcode : frame.opcode;
+    const bool going_on = message_ && message_->unfinished();
+    const Opcode opcode = going_on ? message_->opcode : frame.opcode;
+    const bool compressed = going_on ? message_->compressed : frame.compressed;
     const bool done = frame.final && frame.left == 0;
-    if (opcode == Opcode::text) {
+    if (opcode == Opcode::text && !compressed) {
         Utf8Checker fresh;
         Utf8Checker& utf8 = message_ ? message_->utf8 : fresh;
         if ((!ascii || !utf8.complete()) && !utf8.feed(piece)) {
@@ -187,16 +194,17 @@ FrameParser::Outcome FrameParser::take_data(const Frame& frame, std::string_view
     // From here on as in take_control: nothing of this parser is touched once the sink is called.
     if (done && (!message_ || message_->assembly.size() == 0)) {
         message_.reset();
-        return {.stop = !sink.on_message(opcode, piece)};
+        return {.stop = !dispatch_data(opcode, compressed, piece, sink)};
     }
     Message& message = this->message();
     // More fragments of any size may follow one that isn't final: let the room double.
     if (!piece.empty()) message.assembly.add_to_message(piece, frame.final ? frame.left : UINT64_MAX);
     if (done) {
         const auto whole = std::move(message_);
-        return {.stop = !sink.on_message(opcode, whole->assembly.message())};
+        return {.stop = !dispatch_data(opcode, compressed, whole->assembly.message(), sink)};
     }
     message.opcode = opcode;
+    message.compressed = compressed;
     message.frame = frame;
     message.in_payload = frame.left > 0;
     return {};
@@ -207,7 +215,7 @@ Violation FrameParser::fail(const Violation& violation) noexcept {
     return violation;
 }
 
-std::optional<Violation> FrameParser::feed(std::span<char> bytes, std::size_t max_message, Sink& sink) {
+std::optional<Violation> FrameParser::feed(std::span<char> bytes, std::size_t max_message, Sink& sink, bool deflate) {
     char* at = bytes.data();
     char* const end = at + bytes.size();
     while (at != end) {
@@ -216,7 +224,7 @@ std::optional<Violation> FrameParser::feed(std::span<char> bytes, std::size_t ma
             frame = message_->frame;
         } else {
             std::string_view rest(at, end);
-            const auto reading = read_header(rest, max_message);
+            const auto reading = read_header(rest, {max_message, deflate});
             if (reading.violation) return fail(*reading.violation);
             if (reading.size == 0) return std::nullopt;
             frame = reading.frame;

@@ -39,6 +39,7 @@ struct Violation {
 
 struct Frame;
 struct HeaderReading;
+struct HeaderRules;
 
 /// Parses the bytes of one connection. Idle (between messages) it owns no heap memory; it stays within 64 bytes.
 class FrameParser {
@@ -53,6 +54,8 @@ public:
         /// readable bytes behind it, as behind the payloads below. Points into the fed bytes when the message came in
         /// one piece.
         virtual bool on_message(Opcode opcode, std::string_view message) = 0;
+        /// The same for a message that came compressed (RFC 7692), as it came: nothing of it is checked.
+        virtual bool on_compressed(Opcode opcode, std::string_view compressed) = 0;
         virtual bool on_ping(std::string_view payload) = 0;
         virtual bool on_pong(std::string_view payload) = 0;
         /// A valid close frame; no value when it carried no code.
@@ -66,9 +69,11 @@ public:
     /// bytes (§5.5), lengths minimally encoded and below 2^63 (§5.2), text and close reasons UTF-8 (found as early as
     /// the bytes allow, §8.1), close codes sendable (§7.4). A message longer than `max_message` bytes (all fragments
     /// together) is a violation with 1009, raised when its length is known, before it is buffered.
+    /// With `deflate`, which was agreed in the handshake, RSV1 may be set on a data message's first frame (RFC 7692
+    /// §6); such a message may be somewhat longer than `max_message` before it is inflated (most_compressed()).
     /// After a violation, which frees what was half read, or a stop the parser must not be fed again. Throws
     /// std::bad_alloc.
-    std::optional<Violation> feed(std::span<char> bytes, std::size_t max_message, Sink& sink);
+    std::optional<Violation> feed(std::span<char> bytes, std::size_t max_message, Sink& sink, bool deflate = false);
 
     /// Whether a frame or message is half read.
     [[nodiscard]] bool mid_message() const noexcept;
@@ -83,7 +88,7 @@ private:
     struct Outcome;
 
     Message& message();
-    HeaderReading read_header(std::string_view& bytes, std::size_t max_message);
+    HeaderReading read_header(std::string_view& bytes, HeaderRules rules);
     Outcome take_control(const Frame& frame, std::string_view piece, Sink& sink);
     Outcome take_data(const Frame& frame, std::string_view piece, bool ascii, Sink& sink);
 

@@ -5,24 +5,18 @@
 
 #include <algorithm>
 
+#include "websocket/header_text.hpp"
+
 namespace weft::websocket {
 namespace {
 
 constexpr std::string_view kGuid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";  // RFC 6455 §1.3
 constexpr std::string_view kBearer = "bearer.";
 
-char lower(char c) noexcept {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-bool is_alphanumeric(char c) noexcept {
-    return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9');
-}
-
 std::string_view trim(std::string_view text) noexcept {
-    const auto first = text.find_first_not_of(" \t");
+    const auto first = text.find_first_not_of(kBlanks);
     if (first == text.npos) return {};
-    return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+    return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
 }
 
 // The next element of a comma-separated list, trimmed, off the front of `list`; empty elements are passed over (RFC
@@ -47,8 +41,7 @@ bool lists(std::string_view list, std::string_view wanted) noexcept {
 
 // A token of RFC 9110 §5.6.2, which is what §4.1 wants a subprotocol's name to be.
 bool is_token(std::string_view text) noexcept {
-    constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-    return std::ranges::all_of(text, [&](char c) { return is_alphanumeric(c) || kMarks.find(c) != kMarks.npos; });
+    return std::ranges::all_of(text, is_token_character);
 }
 
 // Whether `key` is base64 of 16 bytes (§4.2.1): 22 digits and "==". The last digit's four idle bits are not looked

@@ -51,8 +51,9 @@ inline std::string close_payload(std::uint16_t code, std::string_view reason = {
     return payload.append(reason);
 }
 
-/// What a parser said, one line a call: "text:Hello", "ping:", "close:1000:bye", "close", "violation:1002:…". Aborts
-/// when what is handed out hasn't kPadding readable bytes behind it (the address sanitizer sees that).
+/// What a parser said, one line a call: "text:Hello", "compressed text:…", "ping:", "close:1000:bye", "close",
+/// "violation:1002:…". Aborts when what is handed out hasn't kPadding readable bytes behind it (the address sanitizer
+/// sees that).
 class Recorder : public FrameParser::Sink {
 public:
     std::vector<std::string> lines;
@@ -60,6 +61,9 @@ public:
 
     bool on_message(Opcode opcode, std::string_view message) override {
         return record(opcode == Opcode::text ? "text:" : "binary:", message);
+    }
+    bool on_compressed(Opcode opcode, std::string_view compressed) override {
+        return record(opcode == Opcode::text ? "compressed text:" : "compressed binary:", compressed);
     }
     bool on_ping(std::string_view payload) override { return record("ping:", payload); }
     bool on_pong(std::string_view payload) override { return record("pong:", payload); }
@@ -82,13 +86,13 @@ private:
 /// Feeds one piece as a socket's read buffer would hold it: in memory of its own, with just kPadding behind, and
 /// something else in that, which must still be there afterwards.
 inline std::optional<Violation> feed_piece(FrameParser& parser, std::string_view piece, std::size_t max_message,
-                                           FrameParser::Sink& sink) {
+                                           FrameParser::Sink& sink, bool deflate = false) {
     constexpr char kBehind = '\xA5';
     const std::size_t size = piece.size();
     const auto buffer = std::make_unique<char[]>(size + kPadding);
     std::ranges::copy(piece, buffer.get());
     std::fill_n(buffer.get() + size, kPadding, kBehind);
-    const auto violation = parser.feed({buffer.get(), size}, max_message, sink);
+    const auto violation = parser.feed({buffer.get(), size}, max_message, sink, deflate);
     if (std::count(buffer.get() + size, buffer.get() + size + kPadding, kBehind) != kPadding) std::abort();
     return violation;
 }
@@ -101,10 +105,10 @@ struct Reading {
 };
 
 /// Reads `bytes` in pieces of the sizes that `next_size()` says (at least 1), until they end, a violation comes, or
-/// `stop_after` calls were made.
+/// `stop_after` calls were made. `deflate`: compressed messages may come.
 template <class NextSize>
 Reading read_frames(std::string_view bytes, std::size_t max_message, NextSize&& next_size,
-                    std::size_t stop_after = SIZE_MAX) {
+                    std::size_t stop_after = SIZE_MAX, bool deflate = false) {
     FrameParser parser;
     Recorder recorder;
     recorder.stop_after = stop_after;
@@ -113,7 +117,7 @@ Reading read_frames(std::string_view bytes, std::size_t max_message, NextSize&& 
     while (!over && reading.fed < bytes.size()) {
         const auto piece = bytes.substr(reading.fed, next_size());
         reading.fed += piece.size();
-        if (const auto violation = feed_piece(parser, piece, max_message, recorder)) {
+        if (const auto violation = feed_piece(parser, piece, max_message, recorder, deflate)) {
             recorder.lines.push_back("violation:" + std::to_string(static_cast<int>(violation->code)) + ":" +
                                      std::string(violation->why));
             over = true;
@@ -126,18 +130,22 @@ Reading read_frames(std::string_view bytes, std::size_t max_message, NextSize&& 
     return reading;
 }
 
-inline Reading read_whole(std::string_view bytes, std::size_t max_message = 1 << 20) {
-    return read_frames(bytes, max_message, [&] { return bytes.size(); });
+inline Reading read_whole(std::string_view bytes, std::size_t max_message = 1 << 20, bool deflate = false) {
+    return read_frames(
+        bytes, max_message, [&] { return bytes.size(); }, SIZE_MAX, deflate);
 }
 
-inline Reading read_bytewise(std::string_view bytes, std::size_t max_message = 1 << 20) {
-    return read_frames(bytes, max_message, [] { return std::size_t{1}; });
+inline Reading read_bytewise(std::string_view bytes, std::size_t max_message = 1 << 20, bool deflate = false) {
+    return read_frames(
+        bytes, max_message, [] { return std::size_t{1}; }, SIZE_MAX, deflate);
 }
 
 /// In pieces of 1 to 2^k bytes, k drawn anew for each, so that both short and long ones come.
-inline Reading read_in_random_pieces(std::string_view bytes, std::uint32_t seed, std::size_t max_message = 1 << 20) {
+inline Reading read_in_random_pieces(std::string_view bytes, std::uint32_t seed, std::size_t max_message = 1 << 20,
+                                     bool deflate = false) {
     std::minstd_rand random(seed + 1);
-    return read_frames(bytes, max_message, [&] { return 1 + random() % (std::size_t{1} << random() % 11); });
+    return read_frames(
+        bytes, max_message, [&] { return 1 + random() % (std::size_t{1} << random() % 11); }, SIZE_MAX, deflate);
 }
 
 }  // namespace weft::websocket::test

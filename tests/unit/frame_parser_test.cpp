@@ -288,6 +288,72 @@ TEST(FrameParser, SaysReasonsThatFitACloseFrame) {
     }
 }
 
+// --- compressed messages, RFC 7692 ------------------------------------------------------------------------------
+
+constexpr FrameShape kCompressed{.reserved = 0x40};
+constexpr FrameShape kCompressedFragment{.final = false, .reserved = 0x40};
+
+// The same as read(), where permessage-deflate was agreed.
+Lines read_deflate(std::string_view bytes, std::size_t max_message = kMaxMessage) {
+    const auto whole = test::read_whole(bytes, max_message, true);
+    EXPECT_EQ(whole.lines, test::read_bytewise(bytes, max_message, true).lines) << "whole and byte by byte differ";
+    for (std::uint32_t seed = 0; seed < 20; ++seed) {
+        EXPECT_EQ(whole.lines, test::read_in_random_pieces(bytes, seed, max_message, true).lines) << "seed " << seed;
+    }
+    return whole.lines;
+}
+
+TEST(FrameParser, HandsOutCompressedMessagesAsTheyCame) {
+    const struct {
+        std::string bytes;
+        Lines lines;
+    } cases[] = {
+        {client_frame(1, "\xf2\x48\xcd\xc9\xc9\x07\x00"s, kCompressed),
+         {"compressed text:\xf2\x48\xcd\xc9\xc9\x07\x00"s}},  // §7.2.3.1
+        {client_frame(1, "\xf2\x48\xcd", kCompressedFragment) + client_frame(0, "\xc9\xc9\x07\x00"s),
+         {"compressed text:\xf2\x48\xcd\xc9\xc9\x07\x00"s}},
+        {client_frame(2, "", kCompressed), {"compressed binary:"}},
+        {client_frame(2, "", kCompressedFragment) + client_frame(0, "", kFragment) + client_frame(0, ""),
+         {"compressed binary:"}},
+        {client_frame(2, "a", kCompressedFragment) + client_frame(9, "p") + client_frame(0, "b"),
+         {"ping:p", "compressed binary:ab"}},
+        {client_frame(1, "plain") + client_frame(1, "\xff", kCompressed) + client_frame(1, "plain again"),
+         {"text:plain", "compressed text:\xff", "text:plain again"}},
+        {client_frame(1, "\xff", kCompressedFragment) + client_frame(0, "\xfe") + client_frame(1, "\xff"),
+         {"compressed text:\xff\xfe", violation(Close::invalid_payload, "a text message isn't UTF-8")}},
+    };
+    for (const auto& [bytes, lines] : cases) EXPECT_EQ(read_deflate(bytes), lines);
+}
+
+TEST(FrameParser, TakesRsv1OnlyWhereAMessageBeginsAndOnlyIfAgreed) {  // RFC 7692 §6
+    const Lines reserved{violation(Close::protocol_error, "a reserved bit is set")};
+    for (const std::uint8_t opcode : {0, 8, 9, 10}) {
+        EXPECT_EQ(read_deflate(client_frame(opcode, "", kCompressed)), reserved) << int{opcode};
+    }
+    EXPECT_EQ(read_deflate(client_frame(1, "a", kCompressedFragment) + client_frame(0, "b", kCompressed)), reserved);
+    EXPECT_EQ(read_deflate(client_frame(1, "a", kFragment) + client_frame(0, "b", kCompressed)), reserved);
+    for (const std::uint8_t bits : {0x10, 0x20, 0x30, 0x50, 0x60, 0x70}) {
+        EXPECT_EQ(read_deflate(client_frame(1, "a", {.reserved = bits})), reserved) << int{bits};
+    }
+    EXPECT_EQ(read(client_frame(1, "a", kCompressed)), reserved);
+    EXPECT_EQ(read(client_frame(2, "a", kCompressedFragment)), reserved);
+}
+
+TEST(FrameParser, BoundsACompressedMessageByWhatItMayInflateTo) {
+    constexpr std::size_t kMost = 1000;
+    constexpr std::size_t kMostCompressed = 1000 + 125 + 64;
+    const Lines too_big{violation(Close::message_too_big, "the message is too big")};
+    EXPECT_EQ(read_deflate(client_frame(2, std::string(kMostCompressed, 'c'), kCompressed), kMost),
+              Lines{"compressed binary:" + std::string(kMostCompressed, 'c')});
+    EXPECT_EQ(read_deflate(client_frame(2, std::string(kMostCompressed + 1, 'c'), kCompressed), kMost), too_big);
+    const std::string most = client_frame(2, std::string(600, 'c'), kCompressedFragment) +
+                             client_frame(0, std::string(kMostCompressed - 601, 'c'), kFragment);
+    EXPECT_EQ(read_deflate(most + client_frame(0, "c"), kMost),
+              Lines{"compressed binary:" + std::string(kMostCompressed, 'c')});
+    EXPECT_EQ(read_deflate(most + client_frame(0, "cc"), kMost), too_big);
+    EXPECT_EQ(read_deflate(client_frame(2, std::string(kMost + 1, 'p')), kMost), too_big) << "not compressed";
+}
+
 // --- memory and lifetime ----------------------------------------------------------------------------------------
 
 // Says where messages lie.
@@ -295,6 +361,7 @@ class Locator : public FrameParser::Sink {
 public:
     std::vector<const char*> places;
     bool on_message(Opcode, std::string_view message) override { return note(message); }
+    bool on_compressed(Opcode, std::string_view compressed) override { return note(compressed); }
     bool on_ping(std::string_view payload) override { return note(payload); }
     bool on_pong(std::string_view payload) override { return note(payload); }
     bool on_close(std::optional<std::uint16_t>, std::string_view reason) override { return note(reason); }
@@ -406,6 +473,7 @@ TEST(FrameParser, MayBeDestroyedByItsSink) {
             return false;
         }
         bool on_message(Opcode, std::string_view message) override { return end(message); }
+        bool on_compressed(Opcode, std::string_view compressed) override { return end(compressed); }
         bool on_ping(std::string_view) override { return true; }
         bool on_pong(std::string_view payload) override { return end(payload); }
         bool on_close(std::optional<std::uint16_t>, std::string_view reason) override { return end(reason); }

@@ -24,6 +24,55 @@ TEST(FrameWriter, WritesTheExamplesOfTheRfc) {  // §5.7
     EXPECT_EQ(out, "\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00"s + std::string(65536, 'B'));
 }
 
+TEST(FrameWriter, SetsRsv1OnCompressedMessages) {  // RFC 7692 §6
+    std::string out;
+    append_frame(out, Opcode::text, "\xf2\x48\xcd\xc9\xc9\x07\x00"s, true);
+    EXPECT_EQ(out, "\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00"s);
+    out.clear();
+    append_frame(out, Opcode::binary, std::string(300, 'b'), true);
+    EXPECT_EQ(out.substr(0, 4), "\xc2\x7e\x01\x2c"s);
+}
+
+TEST(FrameWriter, WritesAMessageCompressedOnlyIfItGetsSmaller) {
+    Deflater deflater({.min_size = 50}, false);
+    std::string storage;
+    const struct {
+        std::string message;
+        bool compressed;
+    } cases[] = {
+        {std::string(49, 'a'), false}, {std::string(50, 'a'), true}, {"", false}, {std::string(70'000, 'a'), true}};
+    for (const auto& [message, compressed] : cases) {
+        std::string out = "before";
+        EXPECT_EQ(append_message(out, Opcode::text, message, deflater, storage), compressed);
+        EXPECT_EQ(out.substr(0, 6), "before");
+        EXPECT_EQ(out[6], compressed ? '\xc1' : '\x81');
+        if (!compressed) {
+            std::string plain;
+            append_frame(plain, Opcode::text, message);
+            EXPECT_EQ(out.substr(6), plain);
+        } else {
+            EXPECT_LT(out.size(), message.size());
+        }
+    }
+}
+
+TEST(FrameWriter, TakesOffWhatItWrote) {
+    std::string out;
+    const std::size_t sizes[] = {0, 1, 125, 126, 65'535, 65'536};
+    for (const std::size_t size : sizes) append_frame(out, Opcode::text, std::string(size, 't'));
+    append_frame(out, Opcode::binary, "last");
+    std::string_view rest = out;
+    for (const std::size_t size : sizes) {
+        const auto frame = take_frame(rest);
+        EXPECT_EQ(frame.opcode, Opcode::text);
+        EXPECT_EQ(frame.payload, std::string(size, 't'));
+    }
+    const auto last = take_frame(rest);
+    EXPECT_EQ(last.opcode, Opcode::binary);
+    EXPECT_EQ(last.payload, "last");
+    EXPECT_TRUE(rest.empty());
+}
+
 TEST(FrameWriter, WritesEachLengthInItsShortestForm) {  // §5.2
     const struct {
         std::size_t payload;

@@ -143,8 +143,9 @@ public:
 
 class Socket final : public WebSocketConnection {
 public:
-    Socket(Gateway& gateway, const EndpointSettings& endpoint, WebSocketWire& wire, Client& client)
-        : WebSocketConnection(gateway, endpoint, wire), client(client) {}
+    Socket(Gateway& gateway, const EndpointSettings& endpoint, WebSocketWire& wire, Client& client,
+           const std::optional<websocket::DeflateParameters>& deflate = std::nullopt)
+        : WebSocketConnection(gateway, endpoint, wire, deflate), client(client) {}
     Client& client;
 };
 
@@ -433,9 +434,10 @@ public:
         return client;
     }
     /// A client's socket, which the gateway hasn't been told of.
-    Client& accept(const EndpointSettings& at, WebSocketWire& with) {
+    Client& accept(const EndpointSettings& at, WebSocketWire& with,
+                   const std::optional<websocket::DeflateParameters>& deflate = std::nullopt) {
         Client& client = *clients_.emplace_back(std::make_unique<Client>());
-        client.socket = new Socket(*gateway_, at, with, client);
+        client.socket = new Socket(*gateway_, at, with, client, deflate);
         return client;
     }
 
