@@ -10,6 +10,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../../t/lib";
 
+use Compress::Raw::Zlib;
 use Test::More;
 use Weft::Client;
 use Weft::Test;
@@ -47,7 +48,7 @@ my $node = $t->node(
     workers => 2,
     # The kernel holds little for a client of this port: a slow reader is found out after kilobytes.
     listen => [ "127.0.0.1:$slow sndbuf=4k", "127.0.0.1:$tls ssl" ],
-    http   => "    weft_drain 1s;\n",
+    http   => "    weft_drain 1s;\n    weft_log_format line '\$weft_user \$weft_close_code \$weft_bytes_in';\n    weft_log weft.log line;\n",
     server => <<"SERVER",
         ssl_certificate $cert;
         ssl_certificate_key $pkey;
@@ -55,6 +56,10 @@ my $node = $t->node(
         location = /small { weft_websocket; weft_ticket key=$key; weft_rate off; weft_send_queue 16k; }
         location = /own   { weft_websocket; weft_ticket key=$key; weft_origin https://good.example; }
         location = /echo  { weft_echo; weft_message_size 1m; }
+        location = /few   { weft_websocket; weft_ticket key=$key; weft_connections per_user=2 per_ip=1000; }
+        location = /flat  { weft_echo; weft_compression on min_size=64; }
+        location = /kept  { weft_echo; weft_compression on min_size=64 takeover=both; }
+        location = /news  { weft_websocket; weft_ticket key=$key; weft_compression on min_size=64; }
 SERVER
     location => "weft_ticket key=$key; weft_rate off;",
 );
@@ -190,6 +195,55 @@ check 'messages that are echoed' => sub {
                 $clients[$i]->next_frame;
             }
             $_->leave for @clients;
+        });
+    gone();
+};
+
+check 'messages that are compressed, whole, broken and far too long' => sub {
+    my @headers = (headers => [ 'Sec-WebSocket-Extensions' => 'permessage-deflate' ]);
+    my $squeeze = sub {
+        my ($text) = @_;
+        my ($deflate) = Compress::Raw::Zlib::Deflate->new(-WindowBits => -15, -AppendOutput => 1);
+        my $out = '';
+        $deflate->deflate($text, $out);
+        $deflate->flush($out, Z_SYNC_FLUSH);
+        return substr $out, 0, -4;
+    };
+    each_of(
+        sub {
+            for my $path ('/flat', '/kept') {
+                my @clients = map { Weft::Client->open(port => $node->port, path => $path, @headers)->allow_compressed } 1 .. $_[0] / 2;
+                for my $i (0 .. $#clients) {
+                    my $bytes = $squeeze->(join ' ', map { $_ * $i } 1 .. 200);
+                    substr($bytes, 40, 1) = "\xff" if $i % 5 == 1;
+                    $bytes = $squeeze->('0' x (2 << 20)) if $i % 5 == 2;
+                    $clients[$i]->raw_send(Weft::Client::frame_bytes(text => $bytes, rsv => 4));
+                    my $cut = int(length($bytes) / 2);
+                    if ($i % 5 == 3) { $clients[$i]->raw_send(Weft::Client::frame_bytes(text => substr($bytes, 0, $cut), rsv => 4, fin => 0)) }
+                    $clients[$i]->next_frame;
+                }
+                $_->hang_up for @clients;
+            }
+            my @readers = map {
+                Weft::Client->open(port => $node->port, path => '/news', ticket => $t->ticket, @headers)->allow_compressed
+            } 1 .. 10;
+            $_->send_json({ type => 'subscribe', id => 's', payload => { channel => 'chat:news' } }) for @readers;
+            for my $reader (@readers) { $reader->next_frame for 1, 2 }    # the greeting and the answer
+            is($node->publish('chat:news', '"' . 'news ' x 100 . '"')->{status}, 202, 'published');
+            ok($_->next_frame->{compressed}, 'an event comes compressed') for @readers;
+            $_->hang_up for @readers;
+        });
+    gone();
+};
+
+check 'clients that are one too many' => sub {
+    each_of(
+        sub {
+            my @clients = map { Weft::Client->open(port => $node->port, path => '/few', ticket => $t->ticket(sub => "few$_")) }
+                map { ($_) x 4 } 1 .. $_[0] / 4;
+            my $refused = grep { $_->next_message->{type} eq 'error' } @clients;
+            is($refused, @clients / 2, 'half of them are refused');
+            $_->hang_up for @clients;
         });
     gone();
 };
