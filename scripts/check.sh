@@ -9,7 +9,7 @@
 #               (tests/lsan.supp: what nginx itself doesn't give back)
 #   leaks       nginx and weftd under valgrind through connects, reloads and kills (tests/leaks, tests/valgrind.supp)
 #   tidy        clang-tidy (.clang-tidy), over what changed since it passed
-#   fuzz        each fuzzer for WEFT_FUZZ_SECONDS (10)
+#   fuzz        each fuzzer over its corpus in tests/fuzz/corpus, and then for WEFT_FUZZ_SECONDS (10) from there
 # shellcheck disable=SC2317 # the looks are called by name
 set -euo pipefail
 # shellcheck source=scripts/common.sh
@@ -98,16 +98,20 @@ look_tidy() {
 }
 
 look_fuzz() {
-    local seconds=${WEFT_FUZZ_SECONDS:-10} folder=$build/fuzz fuzzer name status=0 ran=0
-    configure "$folder" -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DWEFT_FUZZ=ON -DWEFT_TESTS=OFF \
-        -DWEFT_BENCH=OFF -DWEFT_SANITIZE=address,undefined || return 1
-    ninja -C "$folder" || return 1
-    for fuzzer in "$folder"/fuzz_*; do
-        [[ -x $fuzzer && -f $fuzzer ]] || continue
-        name=${fuzzer##*/fuzz_}
+    local seconds=${WEFT_FUZZ_SECONDS:-10} folder=$build/fuzz file fuzzer name kept status=0 ran=0
+    "$root/scripts/build-fuzzers.sh" "$folder" || return 1
+    for file in "$root"/tests/fuzz/*.cpp; do
+        name=$(basename "$file" .cpp) fuzzer=$folder/fuzz_$name kept=$root/tests/fuzz/corpus/$name
+        if ! compgen -G "$kept/*" >/dev/null; then
+            warn "no corpus for $name: make one with scripts/fuzz-corpus.sh $name"
+            status=1
+            continue
+        fi
         mkdir -p "$folder/corpus/$name"
-        "$fuzzer" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -artifact_prefix="$folder/$name-" \
-            "$folder/corpus/$name" || status=1
+        # First what was once found worth keeping, then something new.
+        "$fuzzer" -runs=0 "$kept" &&
+            "$fuzzer" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -artifact_prefix="$folder/$name-" \
+                "$folder/corpus/$name" "$kept" || status=1
         ran=$((ran + 1))
     done
     say "$ran fuzzers ran $seconds seconds each"
