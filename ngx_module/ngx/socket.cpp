@@ -21,7 +21,7 @@ void Socket::adopt(Worker& worker, ngx_connection_t* connection, std::unique_ptr
     if (connection->read->timer_set) ngx_del_timer(connection->read);
     if (connection->write->timer_set) ngx_del_timer(connection->write);
 #if (NGX_HTTP_SSL)
-    if (connection->ssl != nullptr) {
+    if (over_tls(connection)) {
         // What is queued moves in memory between two attempts to write it, which OpenSSL refuses unless told so; and a
         // write that ends with each record says how much of the queue is sealed.
         SSL_set_mode(connection->ssl->connection, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_ENABLE_PARTIAL_WRITE);
@@ -125,7 +125,7 @@ bool Socket::write_queue() {
         const ssize_t sent =
             connection_->send(connection_, reinterpret_cast<u_char*>(const_cast<char*>(bytes.data())), bytes.size());
         if (sent == NGX_AGAIN) {
-            if (connection_->ssl != nullptr) sealed = std::min(bytes.size(), kMaxRecord);
+            if (over_tls(connection_)) sealed = std::min(bytes.size(), kMaxRecord);
             break;
         }
         if (sent <= 0) {
@@ -162,7 +162,7 @@ void Socket::flush() {
     if (written && phase() == Phase::lingering && !shut_) {
         // Closing with input unread would make TCP throw our goodbye away (RFC 9293 §3.10.7); so only our side closes.
         shut_ = true;
-        if (connection_->ssl == nullptr) ::shutdown(connection_->fd, SHUT_WR);
+        if (!over_tls(connection_)) ::shutdown(connection_->fd, SHUT_WR);
     }
 }
 

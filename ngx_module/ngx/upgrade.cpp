@@ -86,6 +86,13 @@ void mask_headers(ngx_http_request_t* request) noexcept {
     }
 }
 
+/// Hides tickets in the query. Whatever views the request's head sees no ticket there afterwards.
+void mask_arguments(ngx_http_request_t* request) noexcept {
+    for (const ngx_str_t& text : {request->request_line, request->unparsed_uri, request->args}) {
+        mask_ticket_argument(writable(text));
+    }
+}
+
 /// An error page of a few words: what is wrong with the request is told in its body.
 ngx_int_t refuse(ngx_http_request_t* request, int status, std::string_view why) {
     request->keepalive = 0;
@@ -208,7 +215,7 @@ void hand_over(ngx_event_t* event) noexcept {
     ngx_http_free_request(request, 0);
     free_header_buffers(connection, http);
 #if (NGX_HTTP_SSL)
-    if (connection->ssl != nullptr) ngx_ssl_free_buffer(connection);
+    if (over_tls(connection)) ngx_ssl_free_buffer(connection);
 #endif
     socket->keep_record(std::move(log));
     Socket::adopt(*worker, connection, std::move(socket), std::move(identity), refusal, std::move(unread));
@@ -220,8 +227,18 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     if (request != request->main) return NGX_HTTP_INTERNAL_SERVER_ERROR;  // auth_request, mirror: no socket of its own
     const LocationSettings& location = location_settings(request);
 
-    if (request->http_version >= NGX_HTTP_VERSION_20) {
-        return refuse(request, 400, "WebSocket needs HTTP/1.1 here, this request came by HTTP/2");
+#if (NGX_COMPAT) && !(NGX_HTTP_SSL)  // nginx loads it all the same, by the signature that --with-compat gives
+    if (request->connection->ssl != nullptr) {
+        ngx_log_error(NGX_LOG_ALERT, request->connection->log, 0,
+                      "weft: this module was built from sources that were configured without SSL, expected "
+                      "--with-http_ssl_module, as this nginx has it");
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+#endif
+    if (request->http_version >= NGX_HTTP_VERSION_20) {  // nginx's number for HTTP/3, since 1.25, is 3000
+        mask_arguments(request);
+        const std::string version = std::to_string(request->http_version / 1000);
+        return refuse(request, 400, "WebSocket needs HTTP/1.1 here, this request came by HTTP/" + version);
     }
     std::string storage[8];
     websocket::HandshakeRequest asked;
@@ -238,10 +255,7 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     if (echo) asked.protocols = {};  // whatever is said here, it comes back
     const websocket::HandshakeAnswer answer = websocket::answer_handshake(asked, kSubprotocols, storage[5]);
     const std::string token = find_ticket(request, answer.token);
-    // Tickets don't belong in logs, and from here on nginx may log the request at any time.
-    for (const ngx_str_t& text : {request->request_line, request->unparsed_uri, request->args}) {
-        mask_ticket_argument(writable(text));
-    }
+    mask_arguments(request);  // from here on nginx may log the request at any time
     if (answer.status != 101) return refuse(request, answer.status, answer.error);
 
     const std::string_view origin = header(request, "origin", storage[6]);
