@@ -218,8 +218,9 @@ char* set_ticket(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     if (ngx_conf_full_name(cf->cycle, &path, 1) != NGX_OK) return kFailed;
     auto content = read_file(reinterpret_cast<const char*>(path.data));
     if (!content) return fail(cf, "key file " + quoted(path) + " in \"weft_ticket\": " + content.error());
-    const auto secret = read_key(*content);
-    ngx_explicit_memzero(content->data(), content->size());
+    std::string& bytes = *content;
+    const auto secret = read_key(bytes);
+    ngx_explicit_memzero(bytes.data(), bytes.size());
     if (!secret) return fail(cf, "key file " + quoted(path) + " in \"weft_ticket\": " + secret.error());
     auto verifier = TicketVerifier::create(rules, *secret);
     if (!verifier) return fail(cf, "key file " + quoted(path) + " in \"weft_ticket\": " + verifier.error());
