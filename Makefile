@@ -37,10 +37,10 @@ conformance:  ## Autobahn|Testsuite against the module (Python 2.7; CASES='1.* 9
 compat:  ## build for another nginx, whose configured sources are in WEFT_NGINX_SOURCE, and run t/ (or TESTS) against it
 	@scripts/nginx-compat.sh $(TESTS)
 
-bench:  ## measure, beside Nchan in the same run
+bench:  ## measure beside other servers, in six minutes; ARGS='--full --docs' and others: bench/run.sh --help
 	@scripts/deps.sh build bench
-	@scripts/build.sh all
-	@bench/run.sh
+	@scripts/build.sh bench
+	@bench/run.sh $(ARGS)
 
 install:  ## install module, weftd, weftctl, unit and sample configurations (PREFIX=/usr DESTDIR=)
 	@scripts/deps.sh --check build

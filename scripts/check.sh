@@ -38,7 +38,7 @@ sanitized() {
 
 look_format() { "$root/scripts/format.sh" --check; }
 look_scripts() {
-    shellcheck -x "$root"/scripts/*.sh "$root/.ci/run" "$root"/tests/build/*.sh
+    shellcheck -x "$root"/scripts/*.sh "$root/.ci/run" "$root"/tests/build/*.sh "$root"/bench/run.sh
 }
 look_asan() { sanitized asan address,undefined; }
 look_tsan() { sanitized tsan thread; }
