@@ -1,7 +1,7 @@
 # The front door. Each target is a script in scripts/; this file only says which, and what it needs first.
 # Everything that is made lands in build/ (and tests/browser/node_modules).
 .DEFAULT_GOAL := help
-.PHONY: help run test build deps check conformance bench install format clean
+.PHONY: help run test build deps check conformance compat bench install format clean
 
 PREFIX  ?= /usr
 DESTDIR ?=
@@ -34,10 +34,13 @@ conformance:  ## Autobahn|Testsuite against the module (Python 2.7; CASES='1.* 9
 	@scripts/build.sh product
 	@CASES='$(CASES)' scripts/conformance.sh
 
-bench:  ## measure, beside Nchan in the same run
+compat:  ## build for another nginx, whose configured sources are in WEFT_NGINX_SOURCE, and run t/ (or TESTS) against it
+	@scripts/nginx-compat.sh $(TESTS)
+
+bench:  ## measure beside other servers, in six minutes; ARGS='--full --docs' and others: bench/run.sh --help
 	@scripts/deps.sh build bench
-	@scripts/build.sh all
-	@bench/run.sh
+	@scripts/build.sh bench
+	@bench/run.sh $(ARGS)
 
 install:  ## install module, weftd, weftctl, unit and sample configurations (PREFIX=/usr DESTDIR=)
 	@scripts/deps.sh --check build

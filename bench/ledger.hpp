@@ -5,14 +5,6 @@
 
 namespace weft::bench {
 
-/// Totals over all subscribers.
-struct Tally {
-    std::uint64_t delivered = 0;   // every copy that arrived
-    std::uint64_t duplicates = 0;  // copies of something that had come before
-    std::uint64_t reordered = 0;   // came after something that was published later
-    std::uint64_t stray = 0;       // of a channel that this subscriber hasn't subscribed to
-};
-
 class Ledger {
 public:
     enum class Verdict { in_order, ahead, late, duplicate };

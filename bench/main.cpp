@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <exception>
 
@@ -48,12 +49,17 @@ int main(int argc, char** argv) {
     const Options options = parse_options(argc, argv);
     if (options.scenario == "free-port") return print_free_port();
     raise_file_limit();
+    std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes to sockets without MSG_NOSIGNAL
     try {
+        if (options.scenario == "openssl-memory") {
+            std::printf("%s\n", run_openssl_memory(options).text().c_str());
+            return 0;
+        }
         const auto dialect = make_dialect(options.dialect);
         if (!dialect) throw ScenarioError(dialect.error());
         const JsonObject figures = run(options, **dialect);
         JsonObject result;
-        result.add("server", options.label).add("scenario", options.scenario);
+        result.add("server", options.label).add("scenario", options.scenario).add("tls", options.tls);
         std::printf("%s\n", result.with(figures).text().c_str());
         return 0;
     } catch (const std::exception& error) {

@@ -45,6 +45,7 @@ Options parse_options(int argc, char** argv) {
     app.add_option("--dialect", options.dialect.name, "weft, nchan, ws or socketio")->default_val("weft");
     app.add_option("--label", options.label, "name of the server in the result");
     app.add_option("--connect", address, "address of the server, 127.0.0.1:PORT");
+    app.add_flag("--tls", options.tls, "speak TLS 1.3; the certificate is not verified");
     app.add_option("--path", options.dialect.path, "request path (weft, ws)");
     app.add_option("--ticket", options.dialect.ticket, "weft: ticket to present");
     app.add_option("--ticket-key", options.dialect.key_file, "weft: file of the HS256 key to sign a ticket with");
@@ -83,12 +84,20 @@ Options parse_options(int argc, char** argv) {
     auto* handshakes = app.add_subcommand("handshakes", "connections opened and reset as fast as the server lets");
     handshakes->add_flag("--until-ready", options.until_ready, "count subscriptions, not upgrades");
 
+    auto* openssl = app.add_subcommand("openssl-memory", "what OpenSSL alone keeps for a server's TLS 1.3 connection");
+    openssl->add_option("--connections", options.connections)->capture_default_str()->check(CLI::Range(10, 100000));
+    openssl->add_option("--certificate", options.certificate, "of the server, PEM")
+        ->required()
+        ->check(CLI::ExistingFile);
+    openssl->add_option("--key", options.key, "of the certificate, PEM")->required()->check(CLI::ExistingFile);
+
     app.add_subcommand("free-port", "prints a port of 127.0.0.1 that is free at this moment");
 
     try {
         app.parse(argc, argv);
         options.scenario = app.get_subcommands().front()->get_name();
-        if (options.scenario != "free-port") options.address = parse_address(address);
+        if (options.scenario != "free-port" && options.scenario != "openssl-memory")
+            options.address = parse_address(address);
         for (const auto& text : servers) options.servers.push_back(parse_server(text));
     } catch (const CLI::ParseError& error) {
         std::exit(app.exit(error));

@@ -19,10 +19,11 @@ struct Server {
 };
 
 struct Options {
-    std::string scenario;  // fanout, latency, idle, handshakes, free-port
+    std::string scenario;  // fanout, latency, idle, handshakes, openssl-memory, free-port
     DialectOptions dialect;
     std::string label;  // who this is in the result; the dialect's name unless given
     sockaddr_in address{};
+    bool tls = false;
     std::vector<Server> servers;
 
     std::uint32_t channels = 1;
@@ -36,7 +37,9 @@ struct Options {
 
     std::uint32_t connections = 1000;  // idle
     std::uint32_t concurrency = 64;    // handshakes under way at once
-    bool until_ready = false;          // handshakes: to the end of the subscription, not of the upgrade
+    std::string certificate;           // openssl-memory: files in PEM
+    std::string key;
+    bool until_ready = false;  // handshakes: to the end of the subscription, not of the upgrade
 };
 
 /// Parses, or prints help or an error and exits the process.

@@ -1,80 +1,55 @@
-// Reads what run.sh wrote, a JSON object a line, and prints medians as a Markdown table, with Weft's ratio to each peer.
-// usage: node report.mjs FILE.jsonl. The same as JSON lands beside it as FILE.summary.json.
-import { readFileSync, writeFileSync } from "node:fs";
+// Prints what run.sh wrote as a Markdown table of medians, with Weft's ratio to each peer, and leaves the same as JSON
+// beside it.
+// usage: node report.mjs FILE.jsonl. The JSON lands in FILE.summary.json.
+import { writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 
-const file = process.argv[2];
-const lines = readFileSync(file, "utf8").trim().split("\n").map((line) => JSON.parse(line));
-const about = lines.find((line) => line.about)?.about ?? {};
-const runs = lines.filter((line) => line.case);
+import { caseNames, machineOf, readSummary, serverNames, versionsOf } from "./figures.mjs";
 
-// What of each scenario is worth a row: member, name, divisor, digits, and whether more is better.
-const delivery = [
-  ["deliveries_per_second", "deliveries/s, k", 1e3, 0, true],
-  ["deliveries_per_server_cpu_second", "deliveries per server CPU second, k", 1e3, 0, true],
-];
-const latency = [
-  ["latency_p50_us", "latency p50, ms", 1e3, 3, false],
-  ["latency_p99_us", "latency p99, ms", 1e3, 3, false],
-];
-const cpu = [["server_cpu_percent", "server CPU, %", 1, 1, false]];
-const rows = (name) => {
-  // No latency here: under saturation it is the window divided by the rate, and says nothing of its own.
-  if (name.startsWith("fanout")) return delivery;
-  if (name.startsWith("rate") || name === "latency") return [...latency, ...cpu];
-  if (name.startsWith("idle")) {
-    return [
-      ["bytes_per_connection", "bytes a connection", 1, 0, false],
-      ["bytes_per_connection_after_traffic", "bytes a connection, after a publication to all", 1, 0, false],
-    ];
+function tableOf({ cases, servers }) {
+  const peers = servers.includes("weft") ? servers.filter((server) => server !== "weft") : [];
+  const table = [["case", "figure", ...servers.map((server) => serverNames[server]), ...peers.map((peer) => `Weft ÷ ${serverNames[peer]}`)]];
+  for (const [name, figures] of Object.entries(cases)) {
+    figures.forEach(({ label, divisor, digits, moreIsBetter, servers: values }, index) => {
+      const figure = (value) => (value / divisor).toFixed(digits);
+      const cell = (value) => {
+        if (!value) return "–";
+        return value.runs === 1 ? figure(value.median) : `${figure(value.median)} (${figure(value.low)}–${figure(value.high)})`;
+      };
+      // A part of the whole has no peer to stand beside.
+      const comparable = (peer) => values.weft && values[peer]?.median && !label.startsWith("…");
+      const ratio = (peer) => (comparable(peer) ? `${(values.weft.median / values[peer].median).toFixed(2)} ×` : "–");
+      const what = index === 0 ? `${caseNames[name] ?? name} (\`${name}\`)` : "";
+      table.push([what, `${label} ${moreIsBetter ? "↑" : "↓"}`, ...servers.map((server) => cell(values[server])), ...peers.map(ratio)]);
+    });
   }
-  return [["handshakes_per_second", "per second, k", 1e3, 1, true], ["handshakes_per_server_cpu_second", "per server CPU second, k", 1e3, 1, true]];
-};
-
-const median = (values) => {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-};
-const unique = (values) => [...new Set(values)];
-const servers = unique(runs.map((run) => run.server));
-const peers = servers.includes("weft") ? servers.filter((server) => server !== "weft") : [];
-const notes = [];
-const summary = { about, cases: {} };
-
-const table = [["case", "figure", ...servers, ...peers.map((peer) => `weft ÷ ${peer}`)]];
-for (const name of unique(runs.map((run) => run.case))) {
-  const of = (server) => runs.filter((run) => run.case === name && run.server === server).map((run) => run.result);
-  for (const server of servers) {
-    for (const result of of(server)) {
-      if (result.error) notes.push(`${name}: ${server}: a measurement failed`);
-      else if (!result.clean) {
-        const faults = ["lost", "duplicates", "reordered", "stray", "disconnects", "stalls", "failures"].filter((key) => result[key]);
-        notes.push(`${name}: ${server}: ${faults.map((key) => `${key} ${result[key]}`).join(", ")}`);
-      }
-    }
-  }
-  rows(name).forEach(([member, label, divisor, digits, moreIsBetter], index) => {
-    const values = Object.fromEntries(
-      servers.map((server) => {
-        const good = of(server).filter((result) => !result.error && Number.isFinite(result[member])).map((result) => result[member]);
-        return [server, good.length ? { median: median(good), low: Math.min(...good), high: Math.max(...good), runs: good.length } : null];
-      }),
-    );
-    (summary.cases[name] ??= {})[member] = { ...values, moreIsBetter };
-    const figure = (value) => (value / divisor).toFixed(digits);
-    const spread = (value) => (value ? `${figure(value.median)} (${figure(value.low)}–${figure(value.high)})` : "–");
-    const ratio = (peer) => (values.weft && values[peer] && values[peer].median ? `${(values.weft.median / values[peer].median).toFixed(2)} ×` : "–");
-    table.push([index === 0 ? name : "", `${label} ${moreIsBetter ? "↑" : "↓"}`, ...servers.map((server) => spread(values[server])), ...peers.map(ratio)]);
-  });
+  const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)));
+  const lines = table.map((row) => `| ${row.map((cell, column) => cell.padEnd(widths[column])).join(" | ")} |`);
+  lines.splice(1, 0, `|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`);
+  return lines;
 }
 
-console.log(`${about.date}: ${about.cores} cores of ${about.cpu}, Linux ${about.kernel}, nginx ${about.nginx}, load ${about.load_at_start} at the start`);
-console.log(`${about.rounds} rounds of ${about.seconds} s each, interleaved; medians (lowest–highest); ↑ more is better, ↓ less is better`);
-console.log(`versions: ${Object.entries(about.versions ?? {}).map(([name, version]) => `${name} ${version}`).join(", ")}\n`);
-const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)));
-table.forEach((row, index) => {
-  console.log(`| ${row.map((cell, column) => cell.padEnd(widths[column])).join(" | ")} |`);
-  if (index === 0) console.log(`|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`);
-});
-console.log(notes.length ? `\nNot clean:\n${unique(notes).map((note) => `- ${note}`).join("\n")}` : "\nEvery subscriber received every publication once and in order.");
-writeFileSync(file.replace(/\.jsonl$/, ".summary.json"), `${JSON.stringify(summary, null, 1)}\n`);
+/** The whole report as Markdown. */
+export function reportOf(summary) {
+  const { about, openssl, notes } = summary;
+  const command = about.command ? ` by \`${about.command}\`` : "";
+  const lines = [
+    `Taken ${about.date}${command} on ${machineOf(about)}; load average ${about.load_at_start} at the start.`,
+    `Versions: ${versionsOf(summary)}.`,
+    `Medians (lowest–highest) of interleaved rounds of ${about.seconds} s; ↑ more is better, ↓ less is better.`,
+    "",
+    ...tableOf(summary),
+    "",
+  ];
+  if (openssl) lines.push(`${openssl.openssl} alone keeps ${Math.round(openssl.bytes_per_connection)} bytes for a server's idle TLS 1.3 connection.`, "");
+  if (notes.length === 0) lines.push("Every subscriber received every publication once and in order.");
+  else lines.push("Not clean, and left out of the medians:", ...notes.map((note) => `- ${note}`));
+  return `${lines.join("\n")}\n`;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const file = process.argv[2];
+  const summary = readSummary(file);
+  process.stdout.write(reportOf(summary));
+  writeFileSync(file.replace(/\.jsonl$/, ".summary.json"), `${JSON.stringify(summary, null, 1)}\n`);
+}

@@ -1,32 +1,37 @@
 #!/usr/bin/env bash
 # run.sh : measures Weft beside other servers, all on this machine, and prints a table of medians and ratios.
-#   --full              all servers and longer runs (default: a few minutes)
+#   --full              all cases, all servers, longer runs (default: what fits in six minutes)
 #   --servers "A B"     of weft, nchan, uws, ws, socketio; those that are not installed are left out and named
-#   --only REGEX        of the cases below
-#   --rounds N          measurements of each server in each case, interleaved: A B C, A B C, … (3)
-#   --seconds S         length of one measurement (2)
+#   --only REGEX        of the cases below, also of those that only --full has
+#   --rounds N          measurements of each server in each case, interleaved: A B C, A B C, …
+#   --seconds S         length of one measurement (1.5; with --full 3)
 #   --build DIR         where weft-load, weftd and the module are (build/)
-#   --out FILE          the raw results, a line a measurement (bench/results/TIME.jsonl)
+#   --out FILE          the raw results, a line a measurement (bench/results/TIME.jsonl); table, summary and chart
+#                       land beside it
+#   --docs              table and chart go into docs/, too
 # Every measurement gets servers that have just been started. With two cores or more, servers run on one and the load
-# on another.
+# on another. Ends with status 1 when a measurement of Weft failed or was not clean. docs/benchmarks.md says more.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$here")
 build=$root/build
 peers=$here/peers
-servers="weft nchan uws ws"
-only=.
-rounds=3
-seconds=2
+servers='' only='' rounds='' seconds='' full=no docs=no
 out=$here/results/$(date +%Y%m%d-%H%M%S).jsonl
 die() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
     exit 1
 }
+command=bench/run.sh
+for one in "$@"; do
+    [[ $one =~ ^[A-Za-z0-9_./=-]+$ ]] || one=${one@Q}
+    command+=" $one"
+done
 while [[ $# -gt 0 ]]; do
     case $1 in
-    --full) servers="weft nchan uws ws socketio" rounds=5 seconds=5 ;;
+    --full) full=yes ;;
+    --docs) docs=yes ;;
     --servers) servers=${2:?} && shift ;;
     --only) only=${2:?} && shift ;;
     --rounds) rounds=${2:?} && shift ;;
@@ -41,26 +46,68 @@ while [[ $# -gt 0 ]]; do
     esac
     shift
 done
+[[ $out == *.jsonl ]] || die "--out $out: expected a name that ends in .jsonl"
 
-# A case: its name, then weft-load's arguments. A window of 32 lets a server put several publications into one write;
-# a window of 1 can't, so it shows the bare cost of a delivery.
+# A case: its name, its rounds in the short run (0: only with --full), its rounds with --full, weft-load's arguments.
+# A window of 32 lets a server put several publications into one write; a window of 1 can't, so it shows the bare cost
+# of a delivery. Memory hardly differs between rounds. IDLE is 10,000 where so many files may be open.
 cases=(
-    "fanout-1x1000        fanout --subscribers-per-channel 1000 --window 32"
-    "fanout-1x5000        fanout --subscribers-per-channel 5000 --window 32"
-    "fanout-1x1000-single fanout --subscribers-per-channel 1000 --window 1"
-    "fanout-1000x5        fanout --channels 1000 --subscribers-per-channel 5 --window 128"
-    "rate-1x1000-20       fanout --subscribers-per-channel 1000 --rate 20"
-    "latency              latency --rate 200"
-    "idle-one-channel     idle --connections 5000 --channels 1"
-    "idle-own-channels    idle --connections 5000 --channels 5000"
-    "handshakes           handshakes"
-    "subscriptions        handshakes --until-ready"
+    "fanout-1x100         3 5 fanout --subscribers-per-channel 100 --window 32"
+    "fanout-1x1000        3 5 fanout --subscribers-per-channel 1000 --window 32"
+    "fanout-1x5000        3 5 fanout --subscribers-per-channel 5000 --window 32"
+    "fanout-1000x5        3 5 fanout --channels 1000 --subscribers-per-channel 5 --window 128"
+    "fanout-1x1000-single 0 5 fanout --subscribers-per-channel 1000 --window 1"
+    "rate-1x1000-20       3 5 fanout --subscribers-per-channel 1000 --rate 20"
+    "latency              3 5 latency --rate 200"
+    "idle-one-channel     1 3 idle --connections IDLE --channels 1"
+    "idle-own-channels    0 3 idle --connections IDLE --channels IDLE"
+    "idle-tls             1 3 idle --connections IDLE --channels 1 --tls"
+    "handshakes           2 5 handshakes"
+    "subscriptions        0 5 handshakes --until-ready"
+    "handshakes-tls       2 5 handshakes --tls"
+    "fanout-1x1000-tls    0 5 fanout --subscribers-per-channel 1000 --window 32 --tls"
 )
+if [[ $full == yes ]]; then
+    : "${servers:=weft nchan uws ws socketio}" "${seconds:=3}"
+else
+    : "${servers:=weft nchan uws}" "${seconds:=1.5}"
+fi
+
+# rounds_of SHORT FULL : of a case that was chosen.
+rounds_of() {
+    if [[ -n $rounds ]]; then
+        echo "$rounds"
+    elif [[ $full == yes || $1 -eq 0 ]]; then
+        echo "$2"
+    else
+        echo "$1"
+    fi
+}
+
+chosen=()
+for line in "${cases[@]}"; do
+    read -r name short _ <<<"$line"
+    if [[ -n $only ]]; then
+        [[ $name =~ $only ]] || continue
+    elif [[ $full == no && $short -eq 0 ]]; then
+        continue
+    fi
+    chosen+=("$line")
+done
+[[ ${#chosen[@]} -gt 0 ]] || die "--only $only matches no case"
 
 load=$build/weft-load
 [[ -x $load ]] || die "$load is not there: make build makes it"
 nginx=$(PATH=$PATH:/usr/sbin command -v nginx || true)
-ulimit -n "$(ulimit -Hn)"
+# nginx reserves memory for as many connections as it may have, so this is enough and not more.
+files=$(ulimit -Hn)
+[[ $files != unlimited && $files -le 20000 ]] || files=20000
+ulimit -n "$files"
+idle=10000
+if [[ $files -lt 10600 ]]; then
+    idle=2000
+    echo "only $files open files are allowed: 2,000 idle connections instead of 10,000" >&2
+fi
 
 # shellcheck disable=SC2034 # pin_servers is for servers.sh
 pin_servers=() pin_load=()
@@ -71,7 +118,7 @@ if [[ $cores -ge 2 ]] && command -v taskset >/dev/null; then
     pin_load=(taskset -c 1)
 fi
 
-prefix='' arguments=() processes='' port=''
+prefix='' arguments=() processes='' port='' tls=no lean=no
 # shellcheck source=SCRIPTDIR/servers.sh
 . "$here/servers.sh"
 
@@ -79,10 +126,22 @@ state=$(mktemp -d /tmp/weft-bench.XXXXXX) # short: a unix socket's path has room
 trap 'stop_servers; rm -rf "$state"' EXIT
 trap 'exit 130' INT TERM
 
+certificate=$state/certificate.pem certificate_key=$state/certificate.key
+if [[ ${chosen[*]} == *--tls* ]]; then
+    command -v openssl >/dev/null || die "the cases with TLS need the openssl command"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
+        -keyout "$certificate_key" -out "$certificate" 2>"$state/openssl.log" || die "$(cat "$state/openssl.log")"
+fi
+
 # The peers from npm, which are no part of Weft, are installed when they are first needed.
-if [[ $servers =~ ws|socketio && ! -d $peers/node_modules/ws ]] && command -v npm >/dev/null; then
+if [[ $servers =~ ws|socketio ]] && ! cmp -s "$peers/package.json" "$peers/node_modules/weft-package.json" &&
+    command -v npm >/dev/null; then
     echo "installing peers from npm …" >&2
-    (cd "$peers" && npm install --no-audit --no-fund --no-package-lock --loglevel=error >&2) || echo "npm install failed" >&2
+    if (cd "$peers" && npm install --no-audit --no-fund --no-package-lock --loglevel=error >&2); then
+        cp "$peers/package.json" "$peers/node_modules/weft-package.json"
+    else
+        echo "npm install failed" >&2
+    fi
 fi
 
 present=()
@@ -99,7 +158,9 @@ log=${out%.jsonl}.log
     printf '{"about": {"date": "%s", "cores": %s, "cpu": "%s", "kernel": "%s", "nginx": "%s", "load_at_start": "%s", ' \
         "$(date -u +%FT%TZ)" "$cores" "$(sed -n 's/^model name\s*: //p' /proc/cpuinfo | head -n 1)" "$(uname -r)" \
         "$("$nginx" -v 2>&1 | sed 's|.*nginx/||')" "$(cut -d' ' -f1 /proc/loadavg)"
-    printf '"rounds": %s, "seconds": %s, "versions": {' "$rounds" "$seconds"
+    command=${command//\\/\\\\}
+    printf '"command": "%s", ' "${command//\"/\\\"}"
+    printf '"seconds": %s, "versions": {' "$seconds"
     separator=
     for name in "${present[@]}"; do
         printf '%s"%s": "%s"' "$separator" "$name" "$("version_of_$name")"
@@ -107,6 +168,10 @@ log=${out%.jsonl}.log
     done
     printf '}}}\n'
 } >>"$out"
+if [[ ${chosen[*]} == *idle*--tls* ]]; then
+    printf '{"openssl": %s}\n' \
+        "$("$load" openssl-memory --certificate "$certificate" --key "$certificate_key" 2>>"$log")" >>"$out"
+fi
 
 # ready : a publication has come through, within 10 s of starting.
 ready() {
@@ -138,19 +203,33 @@ measure() {
     rm -rf "$prefix"
 }
 
-for line in "${cases[@]}"; do
-    read -r -a words <<<"$line"
-    [[ ${words[0]} =~ $only ]] || continue
-    for ((round = 1; round <= rounds; round++)); do
+began=$SECONDS
+for line in "${chosen[@]}"; do
+    read -r case short long rest <<<"$line"
+    rest=${rest//IDLE/$idle}
+    read -r -a words <<<"${rest/--tls/}"
+    tls=no
+    [[ $rest != *--tls* ]] || tls=yes
+    # shellcheck disable=SC2034 # for servers.sh
+    [[ $case == idle* ]] && lean=yes || lean=no
+    count=$(rounds_of "$short" "$long")
+    for ((round = 1; round <= count; round++)); do
         for name in "${present[@]}"; do
-            echo "--- ${words[0]}, round $round of $rounds: $name" | tee -a "$log" >&2
-            measure "$name" "${words[0]}" "$round" "${words[@]:1}"
+            [[ $tls == no || " $tls_servers " == *" $name "* ]] || continue
+            echo "--- $case, round $round of $count: $name" | tee -a "$log" >&2
+            measure "$name" "$case" "$round" "${words[@]}"
         done
     done
 done
+echo "--- measured in $((SECONDS - began)) s" | tee -a "$log" >&2
 
 if command -v node >/dev/null; then
     node "$here/report.mjs" "$out" | tee "${out%.jsonl}.md"
+    node "$here/chart.mjs" "${out%.jsonl}.summary.json" >"${out%.jsonl}.svg"
+    [[ $docs == no ]] || node "$here/docs.mjs" "$out"
 else
-    echo "the table needs node; the results are in $out" >&2
+    echo "table and chart need node; the results are in $out" >&2
+fi
+if grep -Eq '"server": "weft", "result": .*("error": true|"clean": false)' "$out"; then
+    die "not clean: Weft failed, or lost, repeated or reordered something (above, and in $log)"
 fi

@@ -22,6 +22,8 @@ struct ScenarioError : std::runtime_error {
 JsonObject run_fanout(const Options& options, const Dialect& dialect);
 JsonObject run_idle(const Options& options, const Dialect& dialect);
 JsonObject run_handshakes(const Options& options, const Dialect& dialect);
+/// Without a server: both ends of options.connections TLS sessions in this process, of which the servers' stay.
+JsonObject run_openssl_memory(const Options& options);
 
 // What scenarios share.
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstdio>
 
+#include "audit.hpp"
 #include "clock.hpp"
 #include "cpu_meter.hpp"
 #include "histogram.hpp"
@@ -18,9 +19,9 @@ public:
         : options_(options),
           dialect_(dialect),
           payload_(options.payload),
-          published_(options.channels),
+          audit_(options.channels, options.subscribers_per_channel),
           window_(options.rate > 0 ? 1 : options.window, options.channels, options.subscribers_per_channel),
-          swarm_(options.address, dialect, *this),
+          swarm_(options.address, options.tls, dialect, *this),
           cpu_(options.servers) {}
 
     JsonObject run();
@@ -30,22 +31,13 @@ public:
             connection.probed = true;
             return;
         }
-        ++tally_.delivered;
-        if (stamp.publisher != connection.channel) {
-            ++tally_.stray;
-            return;
-        }
-        switch (connection.ledger.enter(stamp.number)) {
-            case Ledger::Verdict::duplicate: ++tally_.duplicates; return;
-            case Ledger::Verdict::late: ++tally_.reordered; break;
-            default: break;
-        }
+        if (!audit_.deliver(connection.ledger, connection.channel, stamp)) return;
         if (saturating()) window_.arrive(stamp.publisher, stamp.number);
         if (measuring_) latency_.record(now - stamp.sent_at);
     }
 
     void on_lost(Connection&, std::string_view why) override {
-        ++disconnects_;
+        audit_.disconnect();
         lost_ = why;
     }
 
@@ -66,12 +58,11 @@ private:
     void end();
     void step(std::uint64_t until);
     [[nodiscard]] JsonObject report() const;
-    [[nodiscard]] std::uint64_t received() const;
 
     const Options& options_;
     const Dialect& dialect_;
     Payload payload_;
-    std::vector<std::uint32_t> published_;  // by channel
+    Audit audit_;
     FlightWindow window_;
     Swarm swarm_;
     std::vector<Connection*> subscribers_;
@@ -79,17 +70,14 @@ private:
     CpuMeter cpu_;
     Moment before_;
     Moment after_;
-    Tally tally_;
     Histogram latency_;
     bool measuring_ = false;
     std::uint32_t next_channel_ = 0;
     std::uint64_t publications_ = 0;
     std::uint64_t due_at_ = 0;
     std::uint64_t worst_delay_ = 0;  // of a publication behind its schedule
-    std::uint64_t stalls_ = 0;
-    std::uint64_t stall_seen_ = 0;  // deliveries when progress was last seen
+    std::uint64_t stall_seen_ = 0;   // deliveries when progress was last seen
     std::uint64_t progress_at_ = 0;
-    std::uint64_t disconnects_ = 0;
     std::string lost_;
 };
 
@@ -114,9 +102,10 @@ void Fanout::connect() {
 }
 
 void Fanout::publish(std::uint32_t channel) {
-    const std::uint32_t number = published_[channel]++;
+    const std::uint32_t number = audit_.next(channel);
     if (saturating()) window_.depart(channel, number);
     ++publications_;
+    audit_.publish(channel);
     swarm_.publish(*publishers_[channel % publishers_.size()], channel, payload_.with({channel, number, now_ns()}));
 }
 
@@ -125,7 +114,7 @@ void Fanout::publish_window() {
     for (std::uint32_t full = 0; full < options_.channels && !window_.full();) {
         const std::uint32_t channel = next_channel_;
         next_channel_ = (next_channel_ + 1) % options_.channels;
-        if (window_.has_room(channel, published_[channel])) {
+        if (window_.has_room(channel, audit_.next(channel))) {
             publish(channel);
             full = 0;
         } else {
@@ -148,30 +137,24 @@ void Fanout::publish_due(std::uint64_t now) {
 
 // In a closed loop one lost publication would end everything: give up what is in flight and count that.
 void Fanout::check_stall(std::uint64_t now) {
-    if (tally_.delivered != stall_seen_ || window_.empty()) {
-        stall_seen_ = tally_.delivered;
+    if (audit_.delivered() != stall_seen_ || window_.empty()) {
+        stall_seen_ = audit_.delivered();
         progress_at_ = now;
     } else if (now - progress_at_ > 2 * kSecond) {
         window_.reset();
-        ++stalls_;
+        progress_at_ = now;
+        audit_.stall();
     }
-}
-
-std::uint64_t Fanout::received() const {
-    std::uint64_t sum = 0;
-    for (const Connection* subscriber : subscribers_) sum += subscriber->ledger.received();
-    return sum;
 }
 
 // Waits for what is still under way, until nothing has come for 2 s.
 void Fanout::drain() {
-    const std::uint64_t expected = publications_ * options_.subscribers_per_channel;
-    std::uint64_t seen = tally_.delivered;
+    std::uint64_t seen = audit_.delivered();
     std::uint64_t heard_at = now_ns();
-    while (received() < expected && now_ns() - heard_at < 2 * kSecond) {
+    while (audit_.lost() > 0 && now_ns() - heard_at < 2 * kSecond) {
         swarm_.turn(10 * kMillisecond);
-        if (tally_.delivered != seen) {
-            seen = tally_.delivered;
+        if (audit_.delivered() != seen) {
+            seen = audit_.delivered();
             heard_at = now_ns();
         }
     }
@@ -180,12 +163,12 @@ void Fanout::drain() {
 void Fanout::begin() {
     measuring_ = true;
     cpu_.start();
-    before_ = {now_ns(), tally_.delivered, publications_};
+    before_ = {now_ns(), audit_.delivered(), publications_};
     if (!saturating()) due_at_ = before_.at;
 }
 
 void Fanout::end() {
-    after_ = {now_ns(), tally_.delivered, publications_};
+    after_ = {now_ns(), audit_.delivered(), publications_};
     cpu_.stop();
     measuring_ = false;
 }
@@ -225,10 +208,6 @@ JsonObject Fanout::report() const {
     const double rate = static_cast<double>(after_.delivered - before_.delivered) / seconds;
     const double publication_rate = static_cast<double>(after_.publications - before_.publications) / seconds;
     const double cpu = cpu_.server_seconds();
-    const std::uint64_t expected = publications_ * options_.subscribers_per_channel;
-    const std::uint64_t lost = expected - received();
-    const bool clean = lost == 0 && tally_.duplicates == 0 && tally_.reordered == 0 && tally_.stray == 0 &&
-                       disconnects_ == 0 && stalls_ == 0;
     const auto us = [&](double quantile) { return static_cast<double>(latency_.at(quantile)) / 1e3; };
 
     std::fprintf(stderr,
@@ -239,9 +218,10 @@ JsonObject Fanout::report() const {
     std::fprintf(stderr,
                  "%s: %ju expected, lost %ju, duplicates %ju, reordered %ju, stray %ju, disconnects %ju, stalls "
                  "%ju%s%s\n",
-                 options_.label.c_str(), std::uintmax_t{expected}, std::uintmax_t{lost},
-                 std::uintmax_t{tally_.duplicates}, std::uintmax_t{tally_.reordered}, std::uintmax_t{tally_.stray},
-                 std::uintmax_t{disconnects_}, std::uintmax_t{stalls_}, lost_.empty() ? "" : ": ", lost_.c_str());
+                 options_.label.c_str(), std::uintmax_t{audit_.expected()}, std::uintmax_t{audit_.lost()},
+                 std::uintmax_t{audit_.duplicates()}, std::uintmax_t{audit_.reordered()},
+                 std::uintmax_t{audit_.stray()}, std::uintmax_t{audit_.disconnects()}, std::uintmax_t{audit_.stalls()},
+                 lost_.empty() ? "" : ": ", lost_.c_str());
 
     JsonObject result;
     result.add("channels", options_.channels)
@@ -261,14 +241,14 @@ JsonObject Fanout::report() const {
         .add("latency_max_us", static_cast<double>(latency_.max()) / 1e3)
         .add("worst_publish_delay_us", static_cast<double>(worst_delay_) / 1e3);
     cpu_.add_to(result, seconds);
-    result.add("expected", expected)
-        .add("lost", lost)
-        .add("duplicates", tally_.duplicates)
-        .add("reordered", tally_.reordered)
-        .add("stray", tally_.stray)
-        .add("disconnects", disconnects_)
-        .add("stalls", stalls_)
-        .add("clean", clean);
+    result.add("expected", audit_.expected())
+        .add("lost", audit_.lost())
+        .add("duplicates", audit_.duplicates())
+        .add("reordered", audit_.reordered())
+        .add("stray", audit_.stray())
+        .add("disconnects", audit_.disconnects())
+        .add("stalls", audit_.stalls())
+        .add("clean", audit_.clean());
     return result;
 }
 

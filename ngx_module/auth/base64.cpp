@@ -35,8 +35,8 @@ std::optional<std::string> decode_base64(std::string_view text, Base64 alphabet)
         for (int i = 0; i < 2 && text.ends_with('='); ++i) text.remove_suffix(1);
     }
     if (text.size() % 4 == 1) return std::nullopt;
-    std::string bytes;
-    bytes.reserve(text.size() / 4 * 3 + 2);
+    std::string bytes(text.size() * 3 / 4, '\0');
+    char* to = bytes.data();
     std::uint32_t bits = 0;
     int held = 0;  // bits in `bits` that are not in `bytes` yet
     for (char c : text) {
@@ -46,7 +46,7 @@ std::optional<std::string> decode_base64(std::string_view text, Base64 alphabet)
         held += 6;
         if (held >= 8) {
             held -= 8;
-            bytes += static_cast<char>(bits >> held & 0xff);
+            *to++ = static_cast<char>(bits >> held & 0xff);
         }
     }
     if ((bits & ((1U << held) - 1)) != 0) return std::nullopt;

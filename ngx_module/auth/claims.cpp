@@ -141,7 +141,7 @@ bool is_audience(element value) {
 }  // namespace
 
 tl::expected<Claims, TicketError> parse_claims(std::string_view json) {
-    simdjson::dom::parser parser;
+    thread_local simdjson::dom::parser parser;  // keeps its memory, which kMaxTicket bounds
     simdjson::dom::object object;
     if (parser.parse(json.data(), json.size()).get(object) != simdjson::SUCCESS) {
         return refuse(Kind::malformed, "the claims are not a JSON object");

@@ -14,6 +14,7 @@
 
 namespace weft {
 
+/// Not for several threads at once.
 class SignatureVerifier {
 public:
     virtual ~SignatureVerifier() = default;  // wipes the key

@@ -40,6 +40,7 @@ struct TicketRules {
     std::optional<std::chrono::seconds> max_age;  // since `iat`, which is then required
 };
 
+/// Not for several threads at once.
 class TicketVerifier {
 public:
     /// `key` is the secret's bytes. Errors: an algorithm that isn't supported, a key shorter than kMinKey.

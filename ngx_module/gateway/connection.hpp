@@ -67,8 +67,10 @@ public:
     [[nodiscard]] std::string_view user() const noexcept {
         return identity_ ? std::string_view(identity_->user) : std::string_view();
     }
-    /// Has this connection counted for itself; nothing does unless asked to.
-    void keep_tally() { tally_ = std::make_unique<Tally>(); }
+    /// The number that the connection goes by, if it is to be known before it is opened. Not 0.
+    void set_client_id(std::uint64_t id) noexcept { client_id_ = id; }
+    /// Has this connection counted for itself; nothing does unless asked to. Null ends it.
+    void keep_tally(std::unique_ptr<Tally> tally) noexcept { tally_ = std::move(tally); }
     [[nodiscard]] Tally* tally() noexcept { return tally_.get(); }
     /// Whether its socket took less than it was given, and something waits since.
     [[nodiscard]] bool blocked() const noexcept { return blocked_slot_ != kNotBlocked; }

@@ -30,6 +30,7 @@ struct Counters {
     // Totals: kept when the worker ends.
     Counter accepted;      // connections
     Counter refused;       // upgraded and closed at once for their credentials
+    Counter too_many;      // upgraded and closed at once with 4015
     Counter messages_in;   // client messages
     Counter messages_out;  // frames queued to clients
     Counter bytes_in;      // of sockets
@@ -60,11 +61,11 @@ inline constexpr Counter Counters::*kGauges[] = {
     &Counters::link_up, &Counters::blocked,       &Counters::paused,
 };
 inline constexpr Counter Counters::*kTotals[] = {
-    &Counters::accepted,     &Counters::refused,        &Counters::messages_in,     &Counters::messages_out,
-    &Counters::bytes_in,     &Counters::bytes_out,      &Counters::publications_in, &Counters::publications_out,
-    &Counters::errors,       &Counters::rate_limited,   &Counters::slow_closed,     &Counters::timed_out,
-    &Counters::dropped,      &Counters::conflated,      &Counters::compressed_in,   &Counters::inflated_in,
-    &Counters::deflated_out, &Counters::compressed_out,
+    &Counters::accepted,      &Counters::refused,      &Counters::messages_in,     &Counters::messages_out,
+    &Counters::bytes_in,      &Counters::bytes_out,    &Counters::publications_in, &Counters::publications_out,
+    &Counters::errors,        &Counters::rate_limited, &Counters::slow_closed,     &Counters::timed_out,
+    &Counters::compressed_in, &Counters::inflated_in,  &Counters::deflated_out,    &Counters::compressed_out,
+    &Counters::dropped,       &Counters::conflated,    &Counters::too_many,
 };
 
 }  // namespace weft

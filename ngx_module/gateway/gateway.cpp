@@ -117,9 +117,7 @@ void Gateway::shed_memory() {
 
 void Gateway::open(Connection& connection, std::shared_ptr<const Identity> identity) {
     connection.identity_ = std::move(identity);
-    do {
-        connection.client_id_ = host_.random();
-    } while (connection.client_id_ == 0);
+    while (connection.client_id_ == 0) connection.client_id_ = host_.random();
     connection.opened_ = true;
     ++open_;
     counters_.accepted.add();
@@ -136,14 +134,14 @@ void Gateway::open(Connection& connection, std::shared_ptr<const Identity> ident
     send(connection, frame);
 }
 
-void Gateway::refuse(Connection& connection, Code code) {
-    counters_.refused.add();
+void Gateway::refuse(Connection& connection, const event::Error& why) {
+    (why.code == Code::too_many_connections ? counters_.too_many : counters_.refused).add();
     connection.opened_ = true;
     ++open_;
     counters_.accepted.add();
     counters_.active.add();
-    fail(connection, {}, event::Error{code, "the credentials were not accepted", {}});
-    connection.end(code);
+    if (!connection.endpoint().echo) fail(connection, {}, why);
+    connection.end(why.code);
 }
 
 void Gateway::remove(Connection& connection) {

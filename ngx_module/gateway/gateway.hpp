@@ -122,8 +122,9 @@ public:
 
     /// Admits a connection and greets it.
     void open(Connection& connection, std::shared_ptr<const Identity> identity);
-    /// Greets a connection only to refuse it: error frame, then close with the code.
-    void refuse(Connection& connection, Code code);
+    /// Greets a connection only to refuse it: error frame (but not where messages are echoed), then close with its
+    /// code.
+    void refuse(Connection& connection, const event::Error& why);
     /// Forgets a connection; it may be destroyed afterwards.
     void remove(Connection& connection);
     [[nodiscard]] std::size_t connections() const noexcept { return open_; }

@@ -127,11 +127,9 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
 
 void Gateway::execute(Connection& connection, std::string_view id, const command::Unsubscribe& unsubscribe) {
     Feed* feed = find_feed(unsubscribe.channel);
-    const auto subscription = feed == nullptr
-                                  ? connection.subscriptions_.end()
-                                  : std::find_if(connection.subscriptions_.begin(), connection.subscriptions_.end(),
-                                                 [feed](const auto& entry) { return entry.feed == feed; });
-    if (subscription == connection.subscriptions_.end()) {
+    const auto& subscriptions = connection.subscriptions_;
+    if (feed == nullptr || std::none_of(subscriptions.begin(), subscriptions.end(),
+                                        [feed](const auto& entry) { return entry.feed == feed; })) {
         fail(connection, id, {Code::not_subscribed, "this connection isn't in that channel", {}});
         return;
     }

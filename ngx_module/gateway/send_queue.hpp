@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -30,13 +31,14 @@ private:
 };
 
 /// A queue of shared chunks, each of them whole frames. Empty, or with one chunk, it owns no heap memory of its own:
-/// that is the usual case, since a turn's publications to a channel are one chunk.
+/// that is the usual case, since a turn's publications to a channel are one chunk. 32 bytes, since every idle
+/// connection has one.
 class SendQueue {
 public:
     SendQueue() = default;
     SendQueue(const SendQueue&) = delete;
     SendQueue& operator=(const SendQueue&) = delete;
-    ~SendQueue() { forget_rest(); }
+    ~SendQueue() { clear_rest(); }
 
     void push(SharedBytes chunk, ChunkTag tag = {});
 
@@ -88,21 +90,28 @@ private:
         SharedBytes bytes;
         ChunkTag tag;
     };
+    struct Rest {
+        std::vector<Chunk> chunks;  // from `head` on
+        std::uint32_t head = 0;
+        std::uint32_t counted = 0;  // of the capacity, in SendMemory
 
-    /// The index in rest_ from which on chunks may be dropped; whether first_ may is told apart.
+        [[nodiscard]] bool empty() const noexcept { return head == chunks.size(); }
+        void count() noexcept;
+    };
+    static std::vector<std::unique_ptr<Rest>>& spares() noexcept;
+
+    /// The index in rest_->chunks from which on chunks may be dropped; whether first_ may is told apart.
     [[nodiscard]] std::size_t first_droppable(std::size_t committed) const noexcept;
     [[nodiscard]] bool first_started(std::size_t committed) const noexcept { return offset_ > 0 || committed > 0; }
-    void forget_rest() noexcept;
-    void count_rest() noexcept;
+    void clear_rest() noexcept;
     void refill_first() noexcept;
 
     SharedBytes first_;  // the chunk in front, partly written up to offset_
     ChunkTag first_tag_;
     std::uint32_t offset_ = 0;
-    std::size_t bytes_ = 0;    // not yet written, of all chunks
-    std::vector<Chunk> rest_;  // behind first_, from rest_head_ on
-    std::uint32_t rest_head_ = 0;
-    std::uint32_t counted_ = 0;  // of rest_'s capacity, in SendMemory
+    std::size_t bytes_ = 0;       // not yet written, of all chunks
+    std::unique_ptr<Rest> rest_;  // behind first_; never empty
 };
+static_assert(sizeof(SendQueue) == 32);
 
 }  // namespace weft

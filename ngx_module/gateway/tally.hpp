@@ -7,7 +7,13 @@
 
 namespace weft {
 
+/// A host may derive from it and keep beside the counts what else it wants to say at the end.
 struct Tally {
+    Tally() = default;
+    Tally(const Tally&) = delete;
+    Tally& operator=(const Tally&) = delete;
+    virtual ~Tally() = default;
+
     Instant opened{};
     std::uint64_t messages_in = 0;   // client messages
     std::uint64_t messages_out = 0;  // frames queued to the client

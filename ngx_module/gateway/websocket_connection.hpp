@@ -20,6 +20,9 @@ public:
     /// and writable. What follows from them (replies, the end) is queued.
     void receive(std::span<char> bytes);
 
+    /// Whether it was the peer who said goodbye first.
+    [[nodiscard]] bool closed_by_peer() const noexcept { return answering_; }
+
 private:
     void probe() override;
     Phase say_goodbye(std::uint16_t code, std::string_view why) override;

@@ -7,6 +7,7 @@
 
 #include "ngx/compression.hpp"
 #include "ngx/conf_values.hpp"
+#include "ngx/connection_log.hpp"
 #include "ngx/settings.hpp"
 #include "ngx/zone.hpp"
 #include "weft/link_session.hpp"
@@ -217,8 +218,9 @@ char* set_ticket(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     if (ngx_conf_full_name(cf->cycle, &path, 1) != NGX_OK) return kFailed;
     auto content = read_file(reinterpret_cast<const char*>(path.data));
     if (!content) return fail(cf, "key file " + quoted(path) + " in \"weft_ticket\": " + content.error());
-    const auto secret = read_key(*content);
-    ngx_explicit_memzero(content->data(), content->size());
+    std::string& bytes = *content;
+    const auto secret = read_key(bytes);
+    ngx_explicit_memzero(bytes.data(), bytes.size());
     if (!secret) return fail(cf, "key file " + quoted(path) + " in \"weft_ticket\": " + secret.error());
     auto verifier = TicketVerifier::create(rules, *secret);
     if (!verifier) return fail(cf, "key file " + quoted(path) + " in \"weft_ticket\": " + verifier.error());
@@ -310,6 +312,10 @@ char* set_send_queue(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
                     std::size_t{1024} * 1024 * 1024);
 }
 
+char* set_connections(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
+    return read_connections(cf, static_cast<LocationSettings*>(conf)->connections);
+}
+
 char* set_send_memory(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     return set_size(cf, "weft_send_memory", static_cast<MainSettings*>(conf)->send_memory, kMinSendMemory, kNoMost,
                     "256m");
@@ -390,6 +396,7 @@ ngx_command_t directives[] = {
     http_directive("weft_drain", NGX_CONF_TAKE1, set_drain),
     http_directive("weft_send_memory", NGX_CONF_TAKE1, set_send_memory),
     http_directive("weft_channel", NGX_CONF_BLOCK | NGX_CONF_TAKE1, set_channel),
+    http_directive("weft_log_format", NGX_CONF_2MORE, set_log_format),
 
     location_directive("weft_ticket", kEverywhere | NGX_CONF_1MORE, set_ticket),
     location_directive("weft_origin", kEverywhere | NGX_CONF_1MORE, set_origin),
@@ -398,6 +405,8 @@ ngx_command_t directives[] = {
     location_directive("weft_message_size", kEverywhere | NGX_CONF_TAKE1, set_message_size),
     location_directive("weft_send_queue", kEverywhere | NGX_CONF_TAKE1, set_send_queue),
     location_directive("weft_compression", kEverywhere | NGX_CONF_1MORE, set_compression),
+    location_directive("weft_connections", kEverywhere | NGX_CONF_TAKE123, set_connections),
+    location_directive("weft_log", kEverywhere | NGX_CONF_1MORE, set_log),
 
     location_directive("weft_websocket", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_websocket),
     location_directive("weft_echo", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_echo),
@@ -435,6 +444,8 @@ char* merge_location_settings(ngx_conf_t* cf, void* parent, void* child) noexcep
     if (!to.message_size) to.message_size = from.message_size;
     if (!to.send_queue) to.send_queue = from.send_queue;
     if (!to.compression) to.compression = from.compression;
+    if (!to.connections) to.connections = from.connections;
+    if (!to.logs) to.logs = from.logs;
 
     const bool echo = to.endpoint.echo;
     if (to.websocket_at.empty() && !echo) return NGX_CONF_OK;
@@ -461,6 +472,10 @@ char* merge_location_settings(ngx_conf_t* cf, void* parent, void* child) noexcep
     to.endpoint.max_message = to.message_size.value_or(defaults.max_message);
     to.endpoint.send_queue = to.send_queue.value_or(defaults.send_queue);
     to.endpoint.compression = to.compression.value_or(defaults.compression);
+    if (to.connections) {
+        auto& main = *static_cast<MainSettings*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_weft_module));
+        main.counted.include(*to.connections);
+    }
     return NGX_CONF_OK;
 }
 

@@ -30,9 +30,6 @@ private:
 bool readable(zmq::socket_t& socket) {
     return (socket.get(zmq::sockopt::events) & ZMQ_POLLIN) != 0;
 }
-bool writable(zmq::socket_t& socket) {
-    return (socket.get(zmq::sockopt::events) & ZMQ_POLLOUT) != 0;
-}
 
 }  // namespace
 
@@ -58,15 +55,17 @@ void Link::connect(const std::string& address) {
     dealer_->set(zmq::sockopt::reconnect_ivl_max, kReconnectMax);
     dealer_->set(zmq::sockopt::sndhwm, kHighWater);
     dealer_->set(zmq::sockopt::rcvhwm, kHighWater);
-    if (zmq_socket_monitor(dealer_->handle(), kMonitor, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) != 0) {
-        throw zmq::error_t();
-    }
+    constexpr int kEvents = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED;
+    if (zmq_socket_monitor(dealer_->handle(), kMonitor, kEvents) != 0) throw zmq::error_t();
     monitor_ = std::make_unique<zmq::socket_t>(*context_, zmq::socket_type::pair);
     monitor_->set(zmq::sockopt::linger, 0);
     monitor_->connect(kMonitor);
     dealer_->connect(address);
     monitor_connection_ = watch(*monitor_);
     dealer_connection_ = watch(*dealer_);
+    // ZeroMQ gives notice of what comes only to those who have found nothing once.
+    post_read(monitor_connection_);
+    post_read(dealer_connection_);
 }
 
 // nginx closes the descriptors of its connections itself; ZeroMQ's are only lent to it, so unwatch() takes them back.
@@ -111,14 +110,38 @@ void Link::on_readable(ngx_event_t* event) noexcept {
     auto& link = *static_cast<Link*>(connection->data);
     try {
         link.gateway_.set_time(monotonic_now(), wall_now());
-        link.receive();
-        // What came before a disconnect counts: its answers are still the session's.
-        if (!readable(*link.dealer_)) link.receive_monitor();
+        // What came before a disconnect counts: its answers are still the session's. (Until then the monitor isn't
+        // touched, so its event comes again.)
+        const bool more = link.receive();
+        if (connection == link.monitor_connection_ && !more) link.receive_monitor();
         link.flush();
         link.gateway_.resume_paused();
     } catch (const std::exception& error) {
         ngx_log_error(NGX_LOG_ALERT, link.cycle_->log, 0, "weft: reading the link failed: %s", error.what());
     }
+}
+
+void Link::wait_up() noexcept {
+    try {
+        ngx_time_update();
+        const Instant until = monotonic_now() + std::chrono::milliseconds(kFirstWait);
+        zmq::pollitem_t items[] = {{dealer_->handle(), 0, ZMQ_POLLIN, 0}, {monitor_->handle(), 0, ZMQ_POLLIN, 0}};
+        while (!absent_ && ngx_terminate == 0 && ngx_quit == 0) {
+            ngx_time_update();  // the event loop does it otherwise
+            gateway_.set_time(monotonic_now(), wall_now());
+            receive();
+            receive_monitor();
+            flush();
+            const auto state = gateway_.link().state();
+            if (state == LinkDialer::State::up || state == LinkDialer::State::refused || gateway_.now() >= until) break;
+            zmq::poll(items, std::size(items), until - gateway_.now());
+        }
+    } catch (const std::exception&) {
+        // A signal, say. Going on without weftd is what a worker must be able to do anyway.
+    }
+    // Asking may have taken notices of something to read away.
+    post_read(dealer_connection_);
+    post_read(monitor_connection_);
 }
 
 void Link::receive_monitor() {
@@ -130,32 +153,45 @@ void Link::receive_monitor() {
         std::uint16_t kind = 0;
         if (event.size() >= sizeof(kind)) std::memcpy(&kind, event.data(), sizeof(kind));
         if (kind == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+            unsent_ = false;  // it was for the session before
             gateway_.link().on_connected(gateway_.now());
         } else if (kind == ZMQ_EVENT_DISCONNECTED) {
+            unsent_ = false;
             gateway_.link().on_disconnected("the connection was lost", gateway_.now());
+        } else if (kind == ZMQ_EVENT_CONNECT_RETRIED) {
+            absent_ = true;
         }
     }
 }
 
-void Link::receive() {
-    for (int i = 0; i < kMessagesATurn && readable(*dealer_); ++i) {
-        zmq::message_t message;
-        if (!dealer_->recv(message, zmq::recv_flags::dontwait)) break;
+bool Link::receive() {
+    zmq::message_t message;
+    for (int i = 0; i < kMessagesATurn; ++i) {
+        if (!dealer_->recv(message, zmq::recv_flags::dontwait)) return false;
         gateway_.link().on_message({message.data<char>(), message.size()}, gateway_.now());
+    }
+    post_read(dealer_connection_);
+    return true;
+}
+
+void Link::post_read(ngx_connection_t* connection) noexcept {
+    if (connection != nullptr && !connection->read->posted) {
+        ngx_post_event(connection->read, &ngx_posted_next_events);
     }
 }
 
 void Link::flush() noexcept {
+    // Each question to ZeroMQ about a socket's state is a system call or two, so none is asked without need: this runs
+    // at the end of every turn, mostly with nothing to do.
     try {
-        while (gateway_.link().wants_send(gateway_.now()) && writable(*dealer_)) {
-            if (!gateway_.link().next_batch(batch_, gateway_.now())) break;
-            (void)dealer_->send(zmq::buffer(batch_), zmq::send_flags::dontwait);
+        bool touched = false;
+        while (unsent_ || gateway_.link().next_batch(batch_, gateway_.now())) {
+            touched = true;
+            unsent_ = !dealer_->send(zmq::buffer(batch_), zmq::send_flags::dontwait);
+            if (unsent_) break;  // full, or not connected; ZeroMQ's descriptor will tell of a change
         }
         // Sending may have taken the notice of something to read away with it.
-        if (dealer_connection_ != nullptr && (readable(*dealer_) || readable(*monitor_)) &&
-            !dealer_connection_->read->posted) {
-            ngx_post_event(dealer_connection_->read, &ngx_posted_next_events);
-        }
+        if (touched && readable(*dealer_)) post_read(dealer_connection_);
     } catch (const std::exception& error) {
         ngx_log_error(NGX_LOG_ALERT, cycle_->log, 0, "weft: writing the link failed: %s", error.what());
     }

@@ -47,6 +47,16 @@ T* make_in_pool(ngx_pool_t* pool) noexcept {
     return object;
 }
 
+/// Whether TLS stands between us and the socket. An nginx built without SSL, and not to be compatible with one that has
+/// it (--with-compat), knows nothing of the sort.
+inline bool over_tls([[maybe_unused]] const ngx_connection_t* connection) noexcept {
+#if (NGX_HTTP_SSL)
+    return connection->ssl != nullptr;
+#else
+    return false;
+#endif
+}
+
 /// nginx's cached monotonic clock.
 inline Instant monotonic_now() noexcept {
     return Instant(std::chrono::milliseconds(ngx_current_msec));

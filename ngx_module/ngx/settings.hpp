@@ -9,6 +9,8 @@
 #include "auth/ticket.hpp"
 #include "gateway/channel_rules.hpp"
 #include "gateway/connection.hpp"
+#include "ngx/admission.hpp"
+#include "ngx/connection_log.hpp"
 #include "ngx/ngx.hpp"
 
 namespace weft {
@@ -21,7 +23,9 @@ struct MainSettings {
     ChannelRules rules;
     std::optional<ngx_msec_t> drain;
     std::optional<std::size_t> send_memory;  // bytes, of each worker
-    bool used = false;                       // some location does something with Weft
+    CountedKinds counted;
+    LogFormats log_formats;
+    bool used = false;  // some location does something with Weft
 
     static constexpr const char* kDefaultSidecar = "ipc:///run/weft/weftd.sock";
     static constexpr std::size_t kDefaultZone = std::size_t{1024} * 1024;
@@ -38,11 +42,15 @@ struct LocationSettings {
     std::optional<std::size_t> message_size;
     std::optional<std::size_t> send_queue;
     std::optional<CompressionSettings> compression;
+    std::optional<ConnectionLimits> connections;
+    std::shared_ptr<ConnectionLogs> logs;  // null: not said here
 
     EndpointSettings endpoint;  // of the above, merged
     ngx_http_complex_value_t* publish_channel = nullptr;
 
     std::string websocket_at;  // "file:line" of weft_websocket; empty: not here
+
+    static constexpr std::size_t kMaxLogs = 16;  // weft_log lines in one block
 };
 
 /// Settings of the http block; null when there is none.

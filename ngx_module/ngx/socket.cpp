@@ -7,7 +7,8 @@
 namespace weft {
 
 void Socket::adopt(Worker& worker, ngx_connection_t* connection, std::unique_ptr<Socket> owned,
-                   std::shared_ptr<const Identity> identity, std::optional<Code> refusal, std::string unread) noexcept {
+                   std::shared_ptr<const Identity> identity, std::optional<event::Error> refusal,
+                   std::string unread) noexcept {
     Socket& socket = *owned.release();  // owned by nginx's connection from here on; see destroy()
     socket.connection_ = connection;
     connection->data = &socket;
@@ -20,7 +21,7 @@ void Socket::adopt(Worker& worker, ngx_connection_t* connection, std::unique_ptr
     if (connection->read->timer_set) ngx_del_timer(connection->read);
     if (connection->write->timer_set) ngx_del_timer(connection->write);
 #if (NGX_HTTP_SSL)
-    if (connection->ssl != nullptr) {
+    if (over_tls(connection)) {
         // What is queued moves in memory between two attempts to write it, which OpenSSL refuses unless told so; and a
         // write that ends with each record says how much of the queue is sealed.
         SSL_set_mode(connection->ssl->connection, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_ENABLE_PARTIAL_WRITE);
@@ -128,7 +129,7 @@ bool Socket::write_queue() {
         const ssize_t sent =
             connection_->send(connection_, reinterpret_cast<u_char*>(const_cast<char*>(bytes.data())), bytes.size());
         if (sent == NGX_AGAIN) {
-            if (connection_->ssl != nullptr) sealed = std::min(bytes.size(), kMaxRecord);
+            if (over_tls(connection_)) sealed = std::min(bytes.size(), kMaxRecord);
             break;
         }
         if (sent <= 0) {
@@ -138,7 +139,15 @@ bool Socket::write_queue() {
         sealed = 0;
         on_written(static_cast<std::size_t>(sent));
     }
-    if (queue().empty()) return true;
+    if (queue().empty()) {
+        // Event methods that report a state and not a change would tell for ever that there is room.
+        if ((ngx_event_flags & NGX_USE_LEVEL_EVENT) != 0 && connection_->write->active &&
+            ngx_handle_write_event(connection_->write, 0) != NGX_OK) {
+            on_broken();
+            return false;
+        }
+        return true;
+    }
     on_blocked(sealed);
     if (ngx_handle_write_event(connection_->write, 0) != NGX_OK) on_broken();
     return false;
@@ -157,7 +166,7 @@ void Socket::flush() {
     if (written && phase() == Phase::lingering && !shut_) {
         // Closing with input unread would make TCP throw our goodbye away (RFC 9293 §3.10.7); so only our side closes.
         shut_ = true;
-        if (connection_->ssl == nullptr) ::shutdown(connection_->fd, SHUT_WR);
+        if (!over_tls(connection_)) ::shutdown(connection_->fd, SHUT_WR);
     }
 }
 
@@ -167,7 +176,31 @@ void Socket::read_on() noexcept {
     }
 }
 
+void Socket::log_end() noexcept {
+    if (tally() == nullptr) return;
+    const std::uint16_t code = close_code() != 0 ? close_code() : ConnectionEnd::kBroken;
+    auto closed_by = ConnectionEnd::By::nobody;
+    if (code != ConnectionEnd::kBroken)
+        closed_by = closed_by_peer() ? ConnectionEnd::By::client : ConnectionEnd::By::server;
+    static_cast<ConnectionRecord&>(*tally()).write(gateway().now(), user(), client_id(), code, closed_by);
+    keep_tally(nullptr);
+}
+
+void Socket::log_open(ngx_cycle_t* cycle) noexcept {
+    if (Worker::current() == nullptr) return;
+    Worker::current()->wake();
+    for (ngx_uint_t i = 0; i < cycle->connection_n; ++i) {
+        const ngx_connection_t& connection = cycle->connections[i];
+        if (connection.fd == static_cast<ngx_socket_t>(-1) || connection.read == nullptr ||
+            connection.read->handler != handle_read) {
+            continue;
+        }
+        static_cast<Socket*>(connection.data)->log_end();
+    }
+}
+
 void Socket::destroy() noexcept {
+    log_end();
     ngx_connection_t* connection = connection_;
     Worker& worker = worker_;
     gateway().remove(*this);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gateway/websocket_connection.hpp"
+#include "ngx/connection_log.hpp"
 #include "ngx/worker.hpp"
 
 namespace weft {
@@ -12,13 +13,24 @@ public:
     /// Takes nginx's connection over from its HTTP request, once the 101 is out and the request freed. From here on
     /// events of `connection` come here. `unread` is what the client sent behind its handshake.
     static void adopt(Worker& worker, ngx_connection_t* connection, std::unique_ptr<Socket> socket,
-                      std::shared_ptr<const Identity> identity, std::optional<Code> refusal,
+                      std::shared_ptr<const Identity> identity, std::optional<event::Error> refusal,
                       std::string unread) noexcept;
 
     /// `wire` and `deflate`: see WebSocketConnection.
     Socket(Worker& worker, const EndpointSettings& endpoint, WebSocketWire& wire,
            const std::optional<websocket::DeflateParameters>& deflate)
         : WebSocketConnection(worker.gateway(), endpoint, wire, deflate), worker_(worker) {}
+
+    ~Socket() override { worker_.admission().release(hold_); }
+
+    /// Where Admission::admit() counts this connection, until it is destroyed.
+    [[nodiscard]] ConnectionCounts::Hold& hold() noexcept { return hold_; }
+
+    /// Writes the log lines of all that are still open, for a process that ends without ending them.
+    static void log_open(ngx_cycle_t* cycle) noexcept;
+
+    /// Has this connection logged when it ends. Null: it isn't.
+    void keep_record(std::unique_ptr<ConnectionRecord> record) noexcept { keep_tally(std::move(record)); }
 
     /// Writes what is queued, and acts on the phase. May destroy this.
     void flush();
@@ -34,11 +46,13 @@ private:
     bool write_queue();
     void leave_now();
     void destroy() noexcept;
+    void log_end() noexcept;
     static void handle_read(ngx_event_t* event) noexcept;
     static void handle_write(ngx_event_t* event) noexcept;
 
     Worker& worker_;
     ngx_connection_t* connection_ = nullptr;
+    ConnectionCounts::Hold hold_;
     bool shut_ = false;  // our side of TCP is closed
 };
 

@@ -10,10 +10,11 @@ namespace weft {
 namespace {
 
 std::string status_json(Worker& worker) {
-    Counters sum;
-    const std::size_t workers = sum_counters(worker.settings().zone, sum);
+    ZoneReport report;
+    report_zone(worker.settings().zone, report);
+    const Counters& sum = report.sum;
     const auto number = [](const Counter& counter) { return std::to_string(counter.value()); };
-    std::string json = "{\"version\":\"" WEFT_VERSION "\",\"workers\":" + std::to_string(workers);
+    std::string json = "{\"version\":\"" WEFT_VERSION "\",\"workers\":" + std::to_string(report.workers);
     json += ",\"link\":{\"up\":" + number(sum.link_up) + ",\"pending\":" + number(sum.pending) + ",\"state\":";
     switch (worker.gateway().link().state()) {  // of the worker that answers
         case LinkDialer::State::up: json += "\"up\""; break;
@@ -22,9 +23,9 @@ std::string status_json(Worker& worker) {
         case LinkDialer::State::down: json += "\"down\""; break;
     }
     json += "},\"connections\":{\"active\":" + number(sum.active) + ",\"accepted\":" + number(sum.accepted) +
-            ",\"refused\":" + number(sum.refused) + ",\"slow\":" + number(sum.slow_closed) +
-            ",\"timed_out\":" + number(sum.timed_out) + ",\"blocked\":" + number(sum.blocked) +
-            ",\"paused\":" + number(sum.paused) + "}";
+            ",\"refused\":" + number(sum.refused) + ",\"too_many\":" + number(sum.too_many) +
+            ",\"slow\":" + number(sum.slow_closed) + ",\"timed_out\":" + number(sum.timed_out) +
+            ",\"blocked\":" + number(sum.blocked) + ",\"paused\":" + number(sum.paused) + "}";
     json += ",\"channels\":" + number(sum.channels) + ",\"subscriptions\":" + number(sum.subscriptions);
     json += ",\"messages\":{\"in\":" + number(sum.messages_in) + ",\"out\":" + number(sum.messages_out) +
             ",\"errors\":" + number(sum.errors) + ",\"rate_limited\":" + number(sum.rate_limited) +
@@ -34,7 +35,9 @@ std::string status_json(Worker& worker) {
     json += ",\"compression\":{\"in\":{\"raw\":" + number(sum.inflated_in) +
             ",\"compressed\":" + number(sum.compressed_in) + "},\"out\":{\"raw\":" + number(sum.deflated_out) +
             ",\"compressed\":" + number(sum.compressed_out) + "}}";
-    json += ",\"bytes\":{\"in\":" + number(sum.bytes_in) + ",\"out\":" + number(sum.bytes_out) + "}}\n";
+    json += ",\"bytes\":{\"in\":" + number(sum.bytes_in) + ",\"out\":" + number(sum.bytes_out) + "}";
+    json += ",\"zone\":{\"records\":" + std::to_string(report.records) +
+            ",\"capacity\":" + std::to_string(report.capacity) + "}}\n";
     return json;
 }
 

@@ -1,10 +1,11 @@
 // From an HTTP request to a connection of ours: origin, handshake, credentials, 101, and the request is given back.
-#include <algorithm>
-#include <cstring>
 #include <string>
 
+#include "auth/ticket_mask.hpp"
+#include "ngx/connection_log.hpp"
 #include "ngx/response.hpp"
 #include "ngx/socket.hpp"
+#include "ngx/variables.hpp"
 #include "websocket/handshake.hpp"
 
 namespace weft {
@@ -12,6 +13,12 @@ namespace weft {
 namespace {
 
 constexpr std::string_view kSubprotocols[] = {"weft.v1.json"};
+
+bool is(const ngx_table_elt_t& header, std::string_view name) noexcept {
+    return header.key.len == name.size() &&
+           ngx_strncasecmp(header.key.data, reinterpret_cast<u_char*>(const_cast<char*>(name.data())), name.size()) ==
+               0;
+}
 
 /// The value of a header; several of a name are joined as RFC 9110 §5.3 allows. `storage` holds joined values.
 std::string_view header(ngx_http_request_t* request, std::string_view name, std::string& storage) {
@@ -25,11 +32,7 @@ std::string_view header(ngx_http_request_t* request, std::string_view name, std:
             headers = static_cast<ngx_table_elt_t*>(part->elts);
             i = 0;
         }
-        if (headers[i].key.len != name.size() ||
-            ngx_strncasecmp(headers[i].key.data, reinterpret_cast<u_char*>(const_cast<char*>(name.data())),
-                            name.size()) != 0) {
-            continue;
-        }
+        if (!is(headers[i], name)) continue;
         if (value.empty()) {
             value = view(headers[i].value);
         } else {
@@ -68,15 +71,25 @@ std::string find_ticket(ngx_http_request_t* request, std::string_view from_subpr
     return {};
 }
 
-/// Overwrites the value of each `ticket` argument in a part of the request's head, where nginx's logs read it from.
-void mask_ticket(const ngx_str_t& text) noexcept {
-    constexpr std::string_view kName = "ticket=";
-    const std::string_view seen = view(text);
-    for (std::size_t at = seen.find(kName); at != std::string_view::npos; at = seen.find(kName, at + kName.size())) {
-        if (at > 0 && seen[at - 1] != '?' && seen[at - 1] != '&') continue;
-        const std::size_t begin = at + kName.size();
-        const std::size_t end = std::min(seen.find_first_of("& #", begin), seen.size());
-        std::memset(text.data + begin, '*', end - begin);
+std::span<char> writable(const ngx_str_t& text) noexcept {
+    return {reinterpret_cast<char*>(text.data), text.len};
+}
+
+/// Hides tickets in the headers that bring them.
+void mask_headers(ngx_http_request_t* request) noexcept {
+    for (ngx_list_part_t* part = &request->headers_in.headers.part; part != nullptr; part = part->next) {
+        auto* headers = static_cast<ngx_table_elt_t*>(part->elts);
+        for (ngx_uint_t i = 0; i < part->nelts; ++i) {
+            if (is(headers[i], "authorization")) mask_bearer(writable(headers[i].value));
+            if (is(headers[i], "sec-websocket-protocol")) mask_bearer_protocol(writable(headers[i].value));
+        }
+    }
+}
+
+/// Hides tickets in the query. Whatever views the request's head sees no ticket there afterwards.
+void mask_arguments(ngx_http_request_t* request) noexcept {
+    for (const ngx_str_t& text : {request->request_line, request->unparsed_uri, request->args}) {
+        mask_ticket_argument(writable(text));
     }
 }
 
@@ -108,13 +121,26 @@ Speech choose_speech(Worker& worker, const CompressionSettings& compression, std
     return speech.wire != nullptr ? speech : plain;
 }
 
-/// What stands between the 101 and the moment in which the phase engine has let go of the request.
+constexpr ngx_msec_t kSubrequestPoll = 10;  // milliseconds
+
+/// What stands between the 101 and the moment in which everybody has let go of the request: the phase engine, and what
+/// runs beside it in the background (a mirror's subrequest). Lives in the request's pool, and may go with it before.
 struct Handover {
+    Handover() = default;
+    Handover(const Handover&) = delete;
+    Handover& operator=(const Handover&) = delete;
+    ~Handover() {
+        if (event.posted) {
+            ngx_delete_posted_event(&event);
+        }
+        if (event.timer_set) ngx_del_timer(&event);
+    }
+
     ngx_event_t event{};
     ngx_http_request_t* request = nullptr;
     std::unique_ptr<Socket> socket;
     std::shared_ptr<const Identity> identity;
-    std::optional<Code> refusal;
+    std::optional<event::Error> refusal;
 };
 
 /// Frees the memory that held the request's head: it stays with the connection otherwise.
@@ -138,21 +164,45 @@ void free_header_buffers(ngx_connection_t* connection, ngx_http_connection_t* ht
     }
 }
 
+/// What the connection's log lines will need of the request; null when there will be none.
+std::unique_ptr<ConnectionRecord> keep_record(ngx_http_request_t* request, Worker& worker) noexcept {
+    ConnectionLogs* logs = location_settings(request).logs.get();
+    if (logs == nullptr) return nullptr;
+    try {
+        return ConnectionRecord::keep(request, *logs, worker.gateway().now());
+    } catch (const std::exception& error) {
+        ngx_log_error(NGX_LOG_ERR, request->connection->log, 0, "weft: a connection can't be logged: %s", error.what());
+        return nullptr;
+    }
+}
+
 // Runs in a posted event, behind the handler. Freeing the request writes its line of the access log and gives back its
 // pool; nginx does the same when it turns a connection to keep-alive.
 void hand_over(ngx_event_t* event) noexcept {
-    // The record lives in the request's pool, which goes first.
+    // Moved out, as the record's memory goes before they do.
     auto& record = *static_cast<Handover*>(event->data);
     ngx_http_request_t* request = record.request;
+    if (request->count > 1 && !request->connection->error) {
+        // Freeing the request would cut the others off; and nginx doesn't say when they have ended.
+        ngx_add_timer(event, kSubrequestPoll);
+        return;
+    }
     std::unique_ptr<Socket> socket = std::move(record.socket);
     std::shared_ptr<const Identity> identity = std::move(record.identity);
-    const std::optional<Code> refusal = record.refusal;
+    const std::optional<event::Error> refusal = record.refusal;
 
     ngx_connection_t* connection = request->connection;
     ngx_http_connection_t* http = request->http_connection;
     Worker* worker = Worker::current();
     worker->wake();
+    std::unique_ptr<ConnectionRecord> log = keep_record(request, *worker);
     if (request->out != nullptr || connection->error) {  // the 101 didn't leave: the client is gone or was never there
+        // Its request is in the access log with status 101, so its end is to be found as well.
+        if (log != nullptr) {
+            log->write(worker->gateway().now(),
+                       identity != nullptr ? std::string_view(identity->user) : std::string_view(), socket->client_id(),
+                       ConnectionEnd::kBroken, ConnectionEnd::By::nobody);
+        }
         socket.reset();
         ngx_http_free_request(request, 0);
         ngx_http_close_connection(connection);
@@ -165,8 +215,9 @@ void hand_over(ngx_event_t* event) noexcept {
     ngx_http_free_request(request, 0);
     free_header_buffers(connection, http);
 #if (NGX_HTTP_SSL)
-    if (connection->ssl != nullptr) ngx_ssl_free_buffer(connection);
+    if (over_tls(connection)) ngx_ssl_free_buffer(connection);
 #endif
+    socket->keep_record(std::move(log));
     Socket::adopt(*worker, connection, std::move(socket), std::move(identity), refusal, std::move(unread));
 }
 
@@ -176,8 +227,18 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     if (request != request->main) return NGX_HTTP_INTERNAL_SERVER_ERROR;  // auth_request, mirror: no socket of its own
     const LocationSettings& location = location_settings(request);
 
-    if (request->http_version >= NGX_HTTP_VERSION_20) {
-        return refuse(request, 400, "WebSocket needs HTTP/1.1 here, this request came by HTTP/2");
+#if (NGX_COMPAT) && !(NGX_HTTP_SSL)  // nginx loads it all the same, by the signature that --with-compat gives
+    if (request->connection->ssl != nullptr) {
+        ngx_log_error(NGX_LOG_ALERT, request->connection->log, 0,
+                      "weft: this module was built from sources that were configured without SSL, expected "
+                      "--with-http_ssl_module, as this nginx has it");
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+#endif
+    if (request->http_version >= NGX_HTTP_VERSION_20) {  // nginx's number for HTTP/3, since 1.25, is 3000
+        mask_arguments(request);
+        const std::string version = std::to_string(request->http_version / 1000);
+        return refuse(request, 400, "WebSocket needs HTTP/1.1 here, this request came by HTTP/" + version);
     }
     std::string storage[8];
     websocket::HandshakeRequest asked;
@@ -194,8 +255,7 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     if (echo) asked.protocols = {};  // whatever is said here, it comes back
     const websocket::HandshakeAnswer answer = websocket::answer_handshake(asked, kSubprotocols, storage[5]);
     const std::string token = find_ticket(request, answer.token);
-    // Tickets don't belong in logs, and from here on nginx may log the request at any time.
-    for (const ngx_str_t& text : {request->request_line, request->unparsed_uri, request->args}) mask_ticket(text);
+    mask_arguments(request);  // from here on nginx may log the request at any time
     if (answer.status != 101) return refuse(request, answer.status, answer.error);
 
     const std::string_view origin = header(request, "origin", storage[6]);
@@ -211,18 +271,18 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
         return refuse(request, 403, "this origin is not allowed");
     }
 
-    std::optional<Code> refusal;
+    std::optional<event::Error> refusal;  // its message is a literal
     std::shared_ptr<const Identity> identity;
     if (echo) {
         identity = std::make_shared<const Identity>();
     } else if (token.empty()) {
-        refusal = Code::authentication_required;
+        refusal = event::Error{Code::authentication_required, "no ticket came with the request", {}};
     } else if (auto ticket = location.tickets->verify(token, wall_now())) {
         identity = std::make_shared<const Identity>(Identity{std::move(ticket->user), std::move(ticket->grants)});
     } else {
         ngx_log_error(NGX_LOG_INFO, request->connection->log, 0, "weft: ticket refused: %s",
                       ticket.error().detail.c_str());
-        refusal = Code::authentication_failed;
+        refusal = event::Error{Code::authentication_failed, "the ticket was not accepted", {}};
     }
 
     // Those who are about to be closed needn't agree on anything: what a worker has of wires is for others.
@@ -231,9 +291,20 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     const Speech speech = choose_speech(*worker, location.endpoint.compression, extensions);
 
     auto* record = make_in_pool<Handover>(request->pool);
-    if (record == nullptr) return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    record->request = request;
+    auto* upgraded = make_in_pool<UpgradedRequest>(request->pool);
+    if (record == nullptr || upgraded == nullptr) return NGX_HTTP_INTERNAL_SERVER_ERROR;
     record->socket = std::make_unique<Socket>(*worker, location.endpoint, *speech.wire, speech.deflate);
+    if (!refusal) {
+        refusal = worker->admission().admit(*request->connection, identity->user,
+                                            location.connections.value_or(ConnectionLimits()), record->socket->hold());
+    }
+    mask_headers(request);
+    upgraded->identity = identity;
+    upgraded->subprotocol = answer.subprotocol;
+    while (!refusal && upgraded->client_id == 0) upgraded->client_id = worker->random();
+    ngx_http_set_ctx(request, upgraded, ngx_http_weft_module);
+    record->request = request;
+    record->socket->set_client_id(upgraded->client_id);
     record->identity = std::move(identity);
     record->refusal = refusal;
     record->event.data = record;

@@ -48,6 +48,7 @@ bool Worker::start(ngx_cycle_t* cycle) noexcept {
         std::unique_ptr<Worker> worker(new Worker(cycle, *settings, *counters));
         worker->link_ = Link::open(settings->sidecar, worker->gateway_, cycle);
         if (worker->link_ == nullptr) return false;
+        worker->link_->wait_up();
         ngx_add_timer(&worker->tick_, kTick);
         instance() = std::move(worker);
         return true;
@@ -65,6 +66,7 @@ Worker::Worker(ngx_cycle_t* cycle, MainSettings& settings, Counters& counters)
     : cycle_(cycle),
       settings_(settings),
       counters_(counters),
+      admission_(settings.zone, &counters, settings.counted),
       random_(seeded()),
       read_buffer_(std::make_unique<char[]>(kReadBuffer + websocket::kPadding)),
       write_buffer_(std::make_unique<char[]>(kWriteBuffer)),

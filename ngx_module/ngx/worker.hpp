@@ -34,6 +34,7 @@ public:
     [[nodiscard]] MainSettings& settings() noexcept { return settings_; }
     [[nodiscard]] WebSocketWire& json() noexcept { return json_wire_; }
     [[nodiscard]] WireTable& wires() noexcept { return wires_; }
+    [[nodiscard]] Admission& admission() noexcept { return admission_; }
     [[nodiscard]] JsonCodec& json_codec() noexcept { return json_codec_; }
 
     /// Brings the gateway's time up to date; first thing in each callback of nginx.
@@ -69,6 +70,7 @@ private:
     ngx_cycle_t* cycle_;
     MainSettings& settings_;
     Counters& counters_;
+    Admission admission_;
     std::mt19937_64 random_;
     JsonCodec json_codec_;
     WireTable wires_{counters_};

@@ -1,35 +1,49 @@
 #include "ngx/zone.hpp"
 
-#include <signal.h>
+#include <memory>
+#include <random>
+
+#include "ngx/robust_mutex.hpp"
 
 namespace weft {
 
 namespace {
 
 struct Slot {
-    ngx_pid_t pid = 0;  // under the zone's mutex
-    Counters counters;
+    RobustMutex life;      // owned by the worker as long as it lives
+    bool claimed = false;  // this and all below: under the table's mutex
+    Counters counters;     // but these are written by the worker without it
 };
 
+}  // namespace
+
 struct Table {
+    RobustMutex mutex;
     Counters past;  // totals of workers that are gone
+    ConnectionCounts* connections = nullptr;
+    std::size_t claimed = 0;  // no slot from here on was ever claimed
     Slot slots[kMaxWorkers];
 };
+
+namespace {
+
+constexpr std::size_t kMinCounts = std::size_t{32} * 1024;  // bytes, what kMinZone must leave for the counts
 
 ngx_slab_pool_t* pool_of(ngx_shm_zone_t* zone) noexcept {
     return reinterpret_cast<ngx_slab_pool_t*>(zone->shm.addr);
 }
 
-bool alive(ngx_pid_t pid) noexcept {
-    return pid != 0 && (kill(pid, 0) == 0 || errno != ESRCH);
+Table& table_of(ngx_shm_zone_t* zone) noexcept {
+    return *static_cast<Table*>(zone->data);
 }
 
-/// Under the zone's mutex.
+/// Of a slot whose worker has gone, with its `life` in our hands. Begun anew when whoever does it dies meanwhile.
 void retire(Table& table, Slot& slot) noexcept {
     for (const auto total : kTotals) (table.past.*total).add((slot.counters.*total).value());
     for (const auto total : kTotals) (slot.counters.*total).set(0);
     for (const auto gauge : kGauges) (slot.counters.*gauge).set(0);
-    slot.pid = 0;
+    table.connections->give_up(static_cast<std::size_t>(&slot - table.slots));
+    slot.claimed = false;
 }
 
 ngx_int_t init_zone(ngx_shm_zone_t* zone, void* data) noexcept {
@@ -43,16 +57,63 @@ ngx_int_t init_zone(ngx_shm_zone_t* zone, void* data) noexcept {
         return NGX_OK;
     }
     void* memory = ngx_slab_alloc(pool, sizeof(Table));
-    if (memory == nullptr) return NGX_ERROR;
-    zone->data = new (memory) Table();
-    pool->data = zone->data;
-    return NGX_OK;
+    // All that is left is one run of pages. We allocate nothing later: a worker that dies in nginx's allocator would
+    // leave it broken for all.
+    const std::size_t rest = pool->pfree * ngx_pagesize;
+    void* counts = memory == nullptr ? nullptr : ngx_slab_alloc(pool, rest);
+    if (counts == nullptr) return NGX_ERROR;
+    try {
+        auto* table = new (memory) Table();
+        std::random_device device;
+        const auto word = [&device] { return std::uint64_t{device()} << 32 | device(); };
+        table->connections =
+            ConnectionCounts::make({static_cast<std::byte*>(counts), rest}, kMaxWorkers, SipKey{word(), word()});
+        if (table->connections == nullptr) return NGX_ERROR;
+        zone->data = table;
+        pool->data = table;
+        return NGX_OK;
+    } catch (const std::exception& error) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0, "weft: can't prepare the zone \"weft\": %s", error.what());
+        return NGX_ERROR;
+    }
 }
 
 }  // namespace
 
+LockedZone::LockedZone(ngx_shm_zone_t* zone) noexcept : table_(&table_of(zone)) {
+    if (table_->mutex.lock() == RobustMutex::Lock::inherited) table_->connections->rebuild();
+}
+
+LockedZone::~LockedZone() {
+    table_->mutex.unlock();
+}
+
+ConnectionCounts& LockedZone::connections() noexcept {
+    return *table_->connections;
+}
+
+std::size_t LockedZone::seat_of(const Counters* counters) const noexcept {
+    for (std::size_t i = 0; i < table_->claimed; ++i) {
+        if (&table_->slots[i].counters == counters) return i;
+    }
+    return kMaxWorkers;
+}
+
+bool LockedZone::retire_dead() noexcept {
+    bool any = false;
+    for (std::size_t i = 0; i < table_->claimed; ++i) {
+        Slot& slot = table_->slots[i];
+        if (!slot.claimed || slot.life.try_lock() == RobustMutex::Lock::busy) continue;
+        retire(*table_, slot);
+        slot.life.unlock();
+        any = true;
+    }
+    return any;
+}
+
 ngx_shm_zone_t* add_zone(ngx_conf_t* cf, std::size_t size) noexcept {
-    static_assert(sizeof(Table) < kMinZone / 2);
+    constexpr std::size_t kOverhead = std::size_t{16} * 1024;  // nginx's own, for a zone of this size
+    static_assert(sizeof(Table) + kMinCounts + kOverhead < kMinZone);
     ngx_str_t name = ngx_string("weft");
     ngx_shm_zone_t* zone = ngx_shared_memory_add(cf, &name, size, &ngx_http_weft_module);
     if (zone != nullptr) zone->init = init_zone;
@@ -60,43 +121,42 @@ ngx_shm_zone_t* add_zone(ngx_conf_t* cf, std::size_t size) noexcept {
 }
 
 Counters* claim_counters(ngx_shm_zone_t* zone) noexcept {
-    Table& table = *static_cast<Table*>(zone->data);
-    Counters* claimed = nullptr;
-    ngx_shmtx_lock(&pool_of(zone)->mutex);
-    for (Slot& slot : table.slots) {
-        if (alive(slot.pid) && slot.pid != ngx_pid) continue;
-        retire(table, slot);
-        slot.pid = ngx_pid;
-        claimed = &slot.counters;
-        break;
+    LockedZone locked(zone);
+    locked.retire_dead();
+    Table& table = table_of(zone);
+    for (std::size_t i = 0; i < kMaxWorkers; ++i) {
+        Slot& slot = table.slots[i];
+        if (slot.claimed || slot.life.try_lock() == RobustMutex::Lock::busy) continue;
+        if (i == table.claimed) ++table.claimed;
+        slot.claimed = true;
+        return &slot.counters;
     }
-    ngx_shmtx_unlock(&pool_of(zone)->mutex);
-    return claimed;
+    return nullptr;
 }
 
 void release_counters(ngx_shm_zone_t* zone, Counters* counters) noexcept {
-    Table& table = *static_cast<Table*>(zone->data);
-    ngx_shmtx_lock(&pool_of(zone)->mutex);
-    for (Slot& slot : table.slots) {
-        if (&slot.counters == counters) retire(table, slot);
-    }
-    ngx_shmtx_unlock(&pool_of(zone)->mutex);
+    LockedZone locked(zone);
+    const std::size_t seat = locked.seat_of(counters);
+    if (seat == kMaxWorkers) return;
+    Slot& slot = table_of(zone).slots[seat];
+    retire(table_of(zone), slot);
+    slot.life.unlock();
 }
 
-std::size_t sum_counters(ngx_shm_zone_t* zone, Counters& sum) noexcept {
-    Table& table = *static_cast<Table*>(zone->data);
-    std::size_t workers = 0;
-    ngx_shmtx_lock(&pool_of(zone)->mutex);
-    for (const auto total : kTotals) (sum.*total).add((table.past.*total).value());
-    for (Slot& slot : table.slots) {
-        if (slot.pid == 0) continue;
-        for (const auto total : kTotals) (sum.*total).add((slot.counters.*total).value());
-        if (!alive(slot.pid)) continue;
-        ++workers;
-        for (const auto gauge : kGauges) (sum.*gauge).add((slot.counters.*gauge).value());
+void report_zone(ngx_shm_zone_t* zone, ZoneReport& report) noexcept {
+    LockedZone locked(zone);
+    locked.retire_dead();
+    Table& table = table_of(zone);
+    for (const auto total : kTotals) (report.sum.*total).add((table.past.*total).value());
+    for (std::size_t i = 0; i < table.claimed; ++i) {
+        const Slot& slot = table.slots[i];
+        if (!slot.claimed) continue;
+        ++report.workers;
+        for (const auto total : kTotals) (report.sum.*total).add((slot.counters.*total).value());
+        for (const auto gauge : kGauges) (report.sum.*gauge).add((slot.counters.*gauge).value());
     }
-    ngx_shmtx_unlock(&pool_of(zone)->mutex);
-    return workers;
+    report.records = table.connections->used();
+    report.capacity = table.connections->capacity();
 }
 
 }  // namespace weft

@@ -1,7 +1,9 @@
 #include "io/node.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -89,25 +91,33 @@ void Node::run() {
                         {"peers", config_.mesh.peers.size()}});
     service_.send("READY=1");
 
-    bool more = false;
+    bool more = true;
     while (stop_signal_ == 0) {
         Instant now = monotonic_now();
         items_.clear();
-        items_.push_back({nullptr, signals_.fd(), ZMQ_POLLIN, 0});
-        items_.push_back({workers_->socket().handle(), 0, ZMQ_POLLIN, 0});
-        if (incoming_) items_.push_back({incoming_->socket().handle(), 0, ZMQ_POLLIN, 0});
+        items_.push_back({signals_.fd(), POLLIN, 0});
+        watch(workers_->socket());
+        if (incoming_) watch(incoming_->socket());
         for (const auto& link : mesh_.links()) {
-            items_.push_back({link->monitor().handle(), 0, ZMQ_POLLIN, 0});
-            items_.push_back({link->socket().handle(), 0, ZMQ_POLLIN, 0});
+            watch(link->monitor());
+            watch(link->socket());
         }
         const auto wait = until_next_turn(now, more).count();
-        if (zmq_poll(items_.data(), static_cast<int>(items_.size()), wait) < 0 && zmq_errno() != EINTR) {
-            throw zmq::error_t();
+        if (::poll(items_.data(), items_.size(), static_cast<int>(wait)) < 0 && errno != EINTR) {
+            throw std::system_error(errno, std::generic_category(), "poll");
         }
         now = monotonic_now();
+        if (more) {  // their descriptors may keep silent about it
+            for (std::size_t i = 1; i < items_.size(); ++i) items_[i].revents = POLLIN;
+        }
         more = receive(now);
-        if (now >= next_tick_) tick(now);
+        bool touched = false;
+        if (now >= next_tick_) {
+            tick(now);
+            touched = true;
+        }
         if (gate_.has_unsent()) {
+            touched = true;
             const bool progress = gate_.flush(now);
             if (!gate_.has_unsent()) {
                 retry_ = {};
@@ -116,9 +126,26 @@ void Node::run() {
                                                              : std::min<milliseconds>(retry_ * 2, kMaxRetry);
             }
         }
-        if ((items_[0].revents & ZMQ_POLLIN) != 0) on_signals(now);
+        if ((items_[0].revents & POLLIN) != 0) {
+            on_signals(now);
+            touched = true;
+        }
+        if (touched && !more) more = any_readable();
     }
     drain();
+}
+
+void Node::watch(zmq::socket_ref socket) {
+    items_.push_back({socket.get(zmq::sockopt::fd), POLLIN, 0});
+}
+
+/// A socket's descriptor tells of a change once; using the socket otherwise than by reading it empty may take that
+/// notice away. (zmq_poll() would ask each socket several times a turn, two system calls a time.)
+bool Node::any_readable() {
+    const auto readable = [](zmq::socket_ref socket) { return (socket.get(zmq::sockopt::events) & ZMQ_POLLIN) != 0; };
+    if (readable(workers_->socket()) || (incoming_ && readable(incoming_->socket()))) return true;
+    return std::ranges::any_of(mesh_.links(),
+                               [&](const auto& link) { return readable(link->socket()) || readable(link->monitor()); });
 }
 
 Instant::duration Node::until_next_turn(Instant now, bool more) const {
@@ -132,7 +159,7 @@ Instant::duration Node::until_next_turn(Instant now, bool more) const {
 bool Node::receive(Instant now) {
     bool more = false;
     std::size_t item = 1;
-    const auto readable = [&] { return (items_[item++].revents & ZMQ_POLLIN) != 0; };
+    const auto readable = [&] { return (items_[item++].revents & POLLIN) != 0; };
     if (readable()) more |= workers_->receive(now);
     if (incoming_ && readable()) more |= incoming_->receive(now);
     for (const auto& link : mesh_.links()) {

@@ -1,6 +1,8 @@
 // A running weftd: one thread, one loop, which carries between sockets and broker.
 #pragma once
 
+#include <poll.h>
+
 #include <functional>
 #include <memory>
 #include <string>
@@ -34,6 +36,8 @@ public:
 
 private:
     [[nodiscard]] Instant::duration until_next_turn(Instant now, bool more) const;
+    void watch(zmq::socket_ref socket);
+    bool any_readable();
     bool receive(Instant now);
     void on_signals(Instant now);
     void on_reload(Instant now);
@@ -56,7 +60,7 @@ private:
     std::unique_ptr<LinkPort> incoming_;  // peers; none without mesh.listen
     Mesh mesh_;
 
-    std::vector<zmq::pollitem_t> items_;
+    std::vector<pollfd> items_;
     Instant next_tick_{};
     Instant::duration retry_{};  // of links that could not send all; 0: none
     int stop_signal_ = 0;

@@ -41,7 +41,8 @@ async function checkNginx(conf) {
   const here = whole
     .replace('modules/ngx_http_weft_module.so', path.join(build, 'ngx_http_weft_module.so'))
     .replace('http {', `pid ${folder}/nginx.pid;\nhttp {\n${paths.join('\n')}\naccess_log off;`)
-    .replaceAll('/etc/weft/ticket.key', path.join(folder, 'ticket.key'));
+    .replaceAll('/etc/weft/ticket.key', path.join(folder, 'ticket.key'))
+    .replaceAll('/var/log/nginx', folder);
   const file = path.join(folder, 'nginx.conf');
   fs.writeFileSync(file, here);
   await run('/usr/sbin/nginx', ['-t', '-p', folder, '-e', 'stderr', '-c', file]);

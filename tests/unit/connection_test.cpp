@@ -354,7 +354,7 @@ TEST_F(ConnectionTest, KeepsItsCodeWhenThePeerHangsUpOnTheGoodbye) {
 TEST_F(ConnectionTest, RefusesWithAnErrorThenACloseOfTheSameCode) {
     for (const Code code : {Code::authentication_required, Code::authentication_failed, Code::banned}) {
         Client& ann = accept(endpoint, wire);
-        gateway().refuse(*ann.socket, code);
+        gateway().refuse(*ann.socket, {code, "no", {}});
         say(ann, subscribe("chat:a", "1"));  // what the client sent before it could know
         run();
         const std::string number = std::to_string(static_cast<unsigned>(code));
@@ -368,6 +368,23 @@ TEST_F(ConnectionTest, RefusesWithAnErrorThenACloseOfTheSameCode) {
     EXPECT_EQ(counters.accepted.value(), 3U);
     EXPECT_EQ(counters.active.value(), 0U);
     EXPECT_EQ(weftd.take(), Lines{});
+}
+
+TEST_F(ConnectionTest, CountsARefusalForTooManyConnectionsApart) {
+    Client& ann = accept(endpoint, wire);
+    gateway().refuse(*ann.socket, {Code::too_many_connections, "enough", {}});
+    run();
+    EXPECT_EQ(ann.take(), (Lines{"error 4015", "close 4015 too_many_connections"}));
+    EXPECT_EQ(counters.too_many.value(), 1U);
+    EXPECT_EQ(counters.refused.value(), 0U);
+}
+
+TEST_F(ConnectionTest, RefusesAnEchoWithoutAMessageThatItsClientWouldTakeForItsOwn) {
+    endpoint.echo = true;
+    Client& ann = accept(endpoint, wire);
+    gateway().refuse(*ann.socket, {Code::too_many_connections, "enough", {}});
+    run();
+    EXPECT_EQ(ann.take(), (Lines{"close 4015 too_many_connections"}));
 }
 
 TEST_F(ConnectionTest, EndsInItsTimeWhateverThePeerDoes) {

@@ -24,7 +24,8 @@ my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 # ---- connecting ------------------------------------------------------------------------------------------------------
 
 # A connection without handshake. Where to: port => N [host => '127.0.0.1'], or unix => PATH, or tls => 1 as well.
-# receive_buffer => BYTES makes a reader that fills up early.
+# receive_buffer => BYTES makes a reader that fills up early; first => BYTES are sent before all else (a proxy's header);
+# alpn => LIST is what TLS offers.
 sub dial {
     my ($class, %to) = @_;
     my $socket;
@@ -47,6 +48,7 @@ sub dial {
     $socket->blocking(0);
     my $self = bless { socket => $socket, in => '', backlog => [], to => \%to, child => $child, next_id => 1 }, $class;
     $self->{frames} = Protocol::WebSocket::Frame->new(max_payload_size => 0);
+    $self->raw_send($to{first}) if defined $to{first};
     return $self;
 }
 
@@ -62,7 +64,7 @@ sub _dial_tls {
         CORE::open STDERR, '>',  '/dev/null';
         no warnings 'exec';
         exec 'openssl', 's_client', '-quiet', '-connect', "$host:$to{port}", '-servername', $to{sni} // 'localhost',
-            '-CAfile', $to{ca}, '-verify_return_error';
+            '-CAfile', $to{ca}, '-verify_return_error', defined $to{alpn} ? ('-alpn', $to{alpn}) : ();
         require POSIX;
         POSIX::_exit(127);
     }
@@ -93,6 +95,7 @@ sub open {
     my $status = ($answer =~ m{^HTTP/1\.1 (\d+)})[0] // 0;
     die "the handshake was answered with: $answer\n" if $status != 101;
     $handshake->parse($answer);
+    @$self{qw(sent received)} = (0, length $self->{in});
     die 'the handshake is not valid: ' . ($handshake->error // 'incomplete') . "\n$answer\n" unless $handshake->is_done;
     return $self;
 }
@@ -113,6 +116,10 @@ sub socket   { $_[0]{socket} }
 
 sub local_port { $_[0]{socket}->sockport }
 
+# Bytes since the handshake's end.
+sub sent     { $_[0]{sent} }
+sub received { $_[0]{received} }
+
 # ---- bytes -----------------------------------------------------------------------------------------------------------
 
 sub raw_send {
@@ -122,6 +129,7 @@ sub raw_send {
     while (length $bytes) {
         my $sent = syswrite $self->{socket}, $bytes;
         if (defined $sent) {
+            $self->{sent} += $sent;
             substr($bytes, 0, $sent) = '';
             next;
         }
@@ -141,6 +149,7 @@ sub _fill {
     return 1 unless IO::Select->new($self->{socket})->can_read($seconds);
     my $got = sysread $self->{socket}, my $bytes, 262144;
     if ($got) {
+        $self->{received} += $got;
         $self->{in} .= $bytes;
         return 1;
     }

@@ -9,7 +9,8 @@
 #
 # Environment: WEFT_BUILD (folder of the module and of weftd; default: build/ beside t/), WEFT_NGINX (default: nginx in
 # PATH, or /usr/sbin/nginx), WEFT_KEEP=1 (leaves the prefix), WEFT_LOG=debug (nginx's error log level), WEFT_TIMEOUT
-# (seconds that anything is waited for), WEFT_CORES (a folder where crashed workers leave core files).
+# (seconds that anything is waited for), WEFT_CORES (a folder where crashed workers leave core files). With ASAN_OPTIONS
+# set, what sanitizers say of any process goes to a file of its own, and fails the test at finish().
 package Weft::Test;
 use v5.30;
 use warnings;
@@ -40,6 +41,10 @@ our $NGINX = $ENV{WEFT_NGINX}
 
 # One more than an HS256 key must have; no test depends on the bytes.
 our $KEY = 'a key of the tests, which is 33 b';
+
+# Bytes that a bound on a process's memory must allow for beside its subject: a sanitizer keeps what is freed for a while
+# (scripts/check.sh says how much), and surrounds what isn't.
+our $SANITIZER_MEMORY = $ENV{ASAN_OPTIONS} ? 64 << 20 : 0;
 
 $SIG{$_} = sub { exit 130 } for qw(INT TERM HUP);    # so that END blocks run
 
@@ -102,6 +107,7 @@ sub new {
 
     my $prefix = File::Temp::tempdir('weft-t-XXXXXXXX', TMPDIR => 1, CLEANUP => 0);
     chmod 0755, $prefix;
+    mkdir "$prefix/reports", 01777 or die "$prefix/reports: $!\n";
     Weft::Test::Process::guard_folder($prefix);
     my $self = bless { prefix => $prefix, parts => [], expected => [], owner => $$ }, $class;
     spew($self->key_file, "$KEY\n");
@@ -111,6 +117,17 @@ sub new {
 
 sub prefix   { $_[0]{prefix} }
 sub key_file { "$_[0]{prefix}/ticket.key" }
+
+# What sanitizers (or another tool that a test runs its parts under) wrote, each process to a file of its own.
+sub reports { my ($self) = @_; return sort glob "$self->{prefix}/reports/*" }
+
+# The environment that makes sanitizers write there.
+sub report_environment {
+    my ($self) = @_;
+    return unless $ENV{ASAN_OPTIONS};
+    return map { $_ => join ':', $ENV{$_} // (), "log_path=$self->{prefix}/reports/sanitizer" }
+        qw(ASAN_OPTIONS UBSAN_OPTIONS);
+}
 
 # A ticket that these servers take: $t->ticket(sub => 'bob', …), see Weft::Ticket.
 sub ticket { my ($self, %change) = @_; return Weft::Ticket::ticket($KEY, %change) }
@@ -188,6 +205,11 @@ sub finish {
         } $part->alarming_lines;
         Test::More::is(scalar @alarming, 0, $part->title . ' logged nothing alarming')
             or Test::More::diag(join "\n", @alarming[0 .. ($#alarming > 19 ? 19 : $#alarming)]);
+    }
+    if ($ENV{ASAN_OPTIONS}) {
+        my @reports = $self->reports;
+        Test::More::is(scalar @reports, 0, 'no process made a sanitizer report');
+        Test::More::diag(slurp($_)) for @reports[ 0 .. ($#reports > 4 ? 4 : $#reports) ];
     }
     $self->_show_logs unless Test::More->builder->is_passing;
     return;

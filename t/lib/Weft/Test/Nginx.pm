@@ -1,10 +1,11 @@
 # An nginx of a test.
 #
-# Options: sidecar (address of its weftd), workers (1), listen (what `listen` says besides the first address, a list),
+# Options: sidecar (address of its weftd), workers (1), daemon (goes to the background, as binary upgrades need),
+# single (no master: `master_process off`), listen (what `listen` says besides the first address, a list),
 # reuseport (on when there are several workers, so that each gets connections), main, http, server, location (text for that level; `location` goes into /ws after weft_websocket and replaces
 # the default weft_ticket), rules (channel rules, a default is given), user, connections (4096), events (text for that
-# block), level (of the error log), helpers (cache processes that nginx will start beside its workers), stopped (isn't
-# started).
+# block), level (of the error log), zone (size of weft_zone, 4m), helpers (cache processes that nginx will start
+# beside its workers), stopped (isn't started).
 package Weft::Test::Nginx;
 use v5.30;
 use warnings;
@@ -16,6 +17,7 @@ use IO::Socket::IP;
 use JSON::PP ();
 
 use Weft::Client;
+use Weft::Test::Daemon;
 
 our $RULES = <<'RULES';
     weft_channel chat:*   { publish on; }
@@ -53,7 +55,8 @@ sub configuration {
         map { "    ${_}_temp_path temp/$_;\n" } qw(client_body proxy fastcgi uwsgi scgi);
     my $level = $o{level} // $ENV{WEFT_LOG} // 'info';
     return join '',
-        "daemon off;\n",
+        $o{daemon} ? '' : "daemon off;\n",
+        $o{single} ? "master_process off;\n" : '',
         $> == 0 ? "user $user;\n" : '',
         'worker_processes ' . ($o{workers} || 1) . ";\n",
         "load_module $Weft::Test::BUILD/ngx_http_weft_module.so;\n",
@@ -66,7 +69,7 @@ sub configuration {
         "    access_log access.log;\n",
         $paths,
         "    weft_sidecar $sidecar;\n",
-        "    weft_zone 4m;\n",
+        '    weft_zone ' . ($o{zone} // '4m') . ";\n",
         $o{rules} // $RULES,
         $o{http}  // '',
         "    server {\n", $listen,
@@ -99,6 +102,7 @@ sub start {
     $self->write_configuration;
     $self->_launch($Weft::Test::NGINX, '-p', "$self->{folder}/", '-e', "$self->{folder}/error.log",
         '-c', "$self->{folder}/nginx.conf");
+    $self->_follow_daemon if $self->{options}{daemon};
     my $up = Weft::Test::wait_for(
         sub {
             return 'ended' unless $self->running;
@@ -106,6 +110,33 @@ sub start {
         });
     die $self->title . " did not start:\n" . $self->log_text unless $up && $up ne 'ended';
     return $self;
+}
+
+# The launched process ends once the daemon has left it. Its group is killed with it, so the daemon must be seen to have a
+# group of its own before.
+sub _follow_daemon {
+    my ($self) = @_;
+    my $launcher = $self->{process};
+    Weft::Test::wait_for(sub { !Weft::Test::Process::lives($launcher->pid) })
+        or die $self->title . " doesn't go to the background\n";
+    my $pid = Weft::Test::wait_for(
+        sub {
+            my $pid = $self->_pid_in('nginx.pid');
+            return $pid && (getpgrp($pid) // 0) == $pid && $pid;
+        },
+        $self->error_log =~ /\[emerg\]/ ? 0 : undef);
+    my $status = $launcher->wait_end;
+    die $self->title . " did not start (status $status):\n" . $self->log_text unless $pid && !$status;
+    $self->{process} = $self->_adopt($pid);
+    return;
+}
+
+sub _pid_in { my ($self, $file) = @_; return (Weft::Test::slurp("$self->{folder}/$file") =~ /^(\d+)\n/)[0] }
+
+sub _adopt {
+    my ($self, $pid, $beside) = @_;
+    return Weft::Test::Daemon->adopt(
+        name => $self->title, pid => $pid, log => sub { $self->error_log }, beside => $beside);
 }
 
 sub _accepts {
@@ -120,7 +151,18 @@ sub _wanted {
 }
 
 # Process ids of the workers (and cache processes).
-sub workers { my ($self) = @_; return $self->{process}->children }
+sub workers {
+    my ($self) = @_;
+    return $self->workers_of($self->{process});
+}
+
+# Process ids of the workers of one master, of several that a binary upgrade makes.
+sub workers_of {
+    my ($self, $master) = @_;
+    my %masters = map { $_->pid => 1 } @{ $self->{masters} // [] };
+    my @workers = $self->{options}{single} ? $master->pid : grep { !$masters{$_} } $master->children;
+    return @workers;
+}
 
 # SIGHUP; returns the old workers' ids when new ones have taken over and the old ones know that they are to go.
 sub reload {
@@ -135,6 +177,34 @@ sub reload {
             or die "worker $pid was not told to quit by a reload\n";
     }
     return sort keys %old;
+}
+
+# SIGUSR2: another master with workers of its own beside the one that runs; the masters are returned, old and new. What
+# this object does from then on it does with the new one.
+sub upgrade {
+    my ($self) = @_;
+    my $old = $self->{process};
+    push @{ $self->{masters} }, $old unless $self->{masters};
+    $old->signal('USR2');
+    my $pid = Weft::Test::wait_for(
+        sub {
+            my $pid = $self->_pid_in('nginx.pid');
+            return $pid && $pid != $old->pid && $self->_pid_in('nginx.pid.oldbin') && $pid;
+        }) or die $self->title . " has no new master after SIGUSR2\n";
+    my $new = $self->_adopt($pid, $old);
+    push @{ $self->{masters} }, $new;
+    $self->follow($new);
+    Weft::Test::wait_for(sub { $self->workers == $self->_wanted }) or die "no new workers after SIGUSR2\n";
+    return ($old, $new);
+}
+
+# Works with this master from now on.
+sub follow { my ($self, $master) = @_; $self->{process} = $master; return }
+
+# Whether these processes have all ended, or do in time.
+sub wait_gone {
+    my ($self, @pids) = @_;
+    return Weft::Test::wait_for(sub { !grep { Weft::Test::Process::lives($_) } @pids });
 }
 
 # The worker that holds a client's connection, by the kernel's tables.
@@ -152,7 +222,20 @@ sub worker_of {
 }
 
 # How many sockets a process has, and how much memory it holds resident (bytes).
-sub sockets_of { my ($self, $pid) = @_; return scalar grep { (readlink // '') =~ /^socket:/ } glob "/proc/$pid/fd/*" }
+sub sockets_of     { my ($self, $pid) = @_; return scalar grep { (readlink // '') =~ /^socket:/ } glob "/proc/$pid/fd/*" }
+sub descriptors_of { my ($self, $pid) = @_; return scalar(my @all = glob "/proc/$pid/fd/*") }
+
+# The lines of the access log that a pattern fits, once there are at least $count of them (or that never comes).
+sub access_lines {
+    my ($self, $pattern, $count) = @_;
+    my @lines;
+    Weft::Test::wait_for(
+        sub {
+            @lines = grep { $_ =~ $pattern } split /\n/, Weft::Test::slurp("$self->{folder}/access.log");
+            return @lines >= ($count // 1);
+        });
+    return @lines;
+}
 
 sub memory_of {
     my ($self, $pid) = @_;

@@ -1,4 +1,6 @@
 # What an nginx and a weftd of a test have in common: a folder, a process, logs.
+#
+# Options: environment (more of it, {NAME => VALUE}), under (a command that runs it, a list: valgrind and its options).
 package Weft::Test::Part;
 use v5.30;
 use warnings;
@@ -35,9 +37,9 @@ sub _launch {
     my ($self, @command) = @_;
     $self->{process} = Weft::Test::Process->start(
         name        => $self->title,
-        command     => \@command,
+        command     => [ @{ $self->{options}{under} // [] }, @command ],
         output      => $self->output,
-        environment => $self->{options}{environment},
+        environment => { $self->{test}->report_environment, %{ $self->{options}{environment} // {} } },
     );
     return;
 }

@@ -44,6 +44,10 @@ sub guard_folder {
 
 sub keep_folder { print {$guard} "keep\n" if $guard }
 
+# Process groups that the guard is to kill if the test ends without.
+sub watch  { my ($group) = @_; print {$guard} "watch $group\n"  if $guard; return }
+sub forget { my ($group) = @_; print {$guard} "forget $group\n" if $guard; return }
+
 # Lets the guard clean up, and waits for that.
 sub dismiss_guard {
     return unless $guard && $$ == $owner;
@@ -67,7 +71,7 @@ sub start {
         exec { $what{command}[0] } @{ $what{command} } or print STDERR "exec $what{command}[0]: $!\n";
         POSIX::_exit(127);
     }
-    print {$guard} "watch $pid\n" if $guard;
+    watch($pid);
     # Set from both sides: whoever runs first, a signal to the group finds it.
     setpgrp $pid, $pid;
     return bless { name => $what{name}, pid => $pid, output => $what{output} }, $class;
@@ -81,20 +85,35 @@ sub running {
     my ($self) = @_;
     return 0 if defined $self->{status};
     # A look that doesn't reap: the guard must forget the group while the number can't be anybody else's.
-    my $state = _state($self->{pid});
+    my $state = state_of($self->{pid});
     return 1 if defined $state && $state ne 'Z';
     kill 'KILL', -$self->{pid};    # what it left behind: workers of a killed master
-    print {$guard} "forget $self->{pid}\n" if $guard;
+    forget($self->{pid});
     $self->{status} = waitpid($self->{pid}, 0) == $self->{pid} ? $? : -1;
     return 0;
 }
 
-sub _state {
+# What /proc/PID/stat says behind the name, as a list from the third field on; empty when there is no such process.
+sub _stat {
     my ($pid) = @_;
     open my $stat, '<', "/proc/$pid/stat" or return;
     my $line = <$stat> // return;
-    return ($line =~ /\) (\S)/)[0];
+    return split ' ', $line =~ s/^.*\)//sr;
 }
+
+# Of any process: its state (a letter), when it was started (clock ticks since boot) and the processor time that it has
+# used (clock ticks); undef when there is no such process.
+sub state_of { my ($pid) = @_; return scalar((_stat($pid))[0]) }
+sub birth_of { my ($pid) = @_; return scalar((_stat($pid))[19]) }
+
+sub ticks_used {
+    my ($pid) = @_;
+    my @stat = _stat($pid) or return;
+    return $stat[11] + $stat[12];
+}
+
+# Whether there is a process of this number that is more than a zombie. (A daemon's zombies are somebody else's to reap.)
+sub lives { my ($pid) = @_; return (state_of($pid) // 'Z') ne 'Z' }
 
 # Waits until it has ended; returns its status as $?, undef when it hasn't in time.
 sub wait_end {
