@@ -22,9 +22,18 @@ my $echoes = join '', map { "        location /$_->[0] { weft_echo; weft_rate of
     [ level1  => 'weft_compression on level=1;' ],
     [ level9  => 'weft_compression on level=9;' ],
 );
+my ($tls, $narrow) = map { $t->port } 1 .. 2;
+my $cert = $t->prefix . '/cert.pem';
+system("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+        . " -addext subjectAltName=DNS:localhost -keyout '$cert.key' -out '$cert' 2>/dev/null") == 0
+    or die "openssl makes no certificate\n";
 my $node = $t->node(
     'a',
+    listen => [ "127.0.0.1:$tls ssl sndbuf=16k", "127.0.0.1:$narrow sndbuf=16k" ],
+    http   => "    weft_channel drop:* { publish on; overflow drop_oldest; }\n",
     server => $echoes
+        . "        ssl_certificate $cert;\n        ssl_certificate_key $cert.key;\n"
+        . "        location /slow { weft_websocket; weft_ticket key=$key; weft_send_queue 256k; weft_compression on takeover=both; }\n"
         . "        location /events { weft_websocket; weft_ticket key=$key; weft_compression on; }\n"
         . "        location /kept   { weft_websocket; weft_ticket key=$key; weft_compression on takeover=both; }\n",
 );
@@ -39,7 +48,10 @@ my $TAIL = "\x00\x00\xff\xff";
 sub offer {
     my ($path, $offers, %more) = @_;
     my @headers = map { ('Sec-WebSocket-Extensions' => $_) } ref $offers ? @$offers : $offers;
-    return Weft::Client->open(port => $node->port, path => "/$path", %more, headers => \@headers)->allow_compressed;
+    return Weft::Client->open(
+        port => $more{tls} ? $tls : $more{receive_buffer} ? $narrow : $node->port,
+        ca   => $cert,
+        path => "/$path", %more, headers => \@headers)->allow_compressed;
 }
 
 sub answer_of { my ($client) = @_; return ($client->answer =~ /^Sec-WebSocket-Extensions: (.*?)\r$/mi)[0] }
@@ -314,8 +326,42 @@ check 'a compressed publish is executed' => sub {
 
 check 'a refused ticket is told as ever' => sub {
     my $client = offer('events', 'permessage-deflate');
+    is(answer_of($client), undef, 'nothing is agreed with it');
     is($client->read_close->{code}, 4001, 'closed with 4001');
 };
+
+for my $way ('plainly', 'by TLS') {
+    check "a slow reader with a context ($way) gets what it can make sense of, though events are dropped" => sub {
+        my @how  = $way eq 'plainly' ? (receive_buffer => 4096) : (tls => 1);
+        my $slow = zclient('slow', undef, ticket => $t->ticket, @how);
+        next_text($slow);    # connection_established
+        $slow->send_text('{"type":"subscribe","id":"s","payload":{"channel":"drop:z"}}');
+        like(next_text($slow), qr/"subscribed"/, 'subscribed');
+        my $publisher = $node->client;
+        my ($last, $events, $gaps, $sent) = (0, 0, 0, 0);
+        for my $round (1 .. 3) {
+            for (1 .. 100) {
+                my $text = ++$sent . ' ' . unpack('H*', noise(20_000));
+                $publisher->must('publish', channel => 'drop:z', data => $text);
+            }
+            my $wrong = 0;
+            while ($last < $sent) {
+                my $frame = $slow->next_frame;
+                my $text  = expand($slow, $frame);
+                if ($text =~ /^\{"type":"gap"/) { $gaps++; next }
+                my ($n) = $text =~ /"data":"(\d+) [0-9a-f]{40000}"/;
+                $wrong++ unless $frame->{compressed} && $n && $n > $last;
+                $last = $n // last;
+                $events++;
+            }
+            is($wrong, 0, "round $round: all are whole and in order");
+            is($last, $sent, 'the newest too');
+        }
+        cmp_ok($gaps,   '>', 0,     'gaps are told');
+        cmp_ok($events, '<', $sent, "$events of $sent came");
+        $slow->hang_up;
+    };
+}
 
 # ---- bounds ----------------------------------------------------------------------------------------------------------
 

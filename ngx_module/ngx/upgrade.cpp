@@ -285,8 +285,10 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
         refusal = event::Error{Code::authentication_failed, "the ticket was not accepted", {}};
     }
 
-    const Speech speech =
-        choose_speech(*worker, location.endpoint.compression, header(request, "sec-websocket-extensions", storage[7]));
+    // Those who are about to be closed needn't agree on anything: what a worker has of wires is for others.
+    const std::string_view extensions =
+        refusal ? std::string_view() : header(request, "sec-websocket-extensions", storage[7]);
+    const Speech speech = choose_speech(*worker, location.endpoint.compression, extensions);
 
     auto* record = make_in_pool<Handover>(request->pool);
     auto* upgraded = make_in_pool<UpgradedRequest>(request->pool);
