@@ -10,7 +10,9 @@ use Weft::Test;
 
 my $t    = Weft::Test->new;
 my $key  = $t->key_file;
-my $node = $t->node('a', workers => 2, location => "weft_ticket key=$key; weft_rate off; weft_message_size 1m; weft_send_queue 16m;");
+# Clients here answer pings when they are read from, which takes a slow machine longer than the default heartbeat.
+my $node = $t->node('a', workers => 2,
+    location => "weft_ticket key=$key; weft_rate off; weft_message_size 1m; weft_send_queue 16m; weft_heartbeat 10m;");
 
 check 'what a client of one worker publishes reaches the clients of each worker' => sub {
     my ($one, $two) = $node->client_per_worker;
