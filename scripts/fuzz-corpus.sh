@@ -24,7 +24,7 @@ for name in "${names[@]}"; do
     rm -rf "$new"
     mkdir "$new"
     # Edges alone: how often one is passed would make hundreds of inputs.
-    "$folder/fuzz_$name" -merge=1 -use_counters=0 -max_len="$max_length" -verbosity=0 "$new" "$kept" "$found"
+    "$folder/fuzz_$name" -set_cover_merge=1 -use_counters=0 -max_len="$max_length" -verbosity=0 "$new" "$kept" "$found"
     rm -rf "$kept"
     mv "$new" "$kept"
     say "$name: $(find "$kept" -type f | wc -l) inputs, $(find "$kept" -type f -printf '%s\n' | awk '{ n += $1 } END { print n + 0 }') bytes"
