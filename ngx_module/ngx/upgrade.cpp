@@ -109,7 +109,7 @@ struct Speech {
 };
 
 Speech choose_speech(Worker& worker, const CompressionSettings& compression, std::string_view offered) {
-    const Speech plain{&worker.json(), std::nullopt, {}};
+    Speech plain{&worker.json(), std::nullopt, {}};
     if (!compression.on) return plain;
     Speech speech = plain;
     speech.deflate = websocket::negotiate_deflate(offered, compression.policy, speech.extensions);
