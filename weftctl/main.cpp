@@ -7,10 +7,11 @@
 int main(int argc, char** argv) {
     constexpr int kFailed = 1;
     constexpr int kUsage = 2;
-    CLI::App app("weftctl: tickets and keys for Weft", "weftctl");
+    CLI::App app("weftctl: tickets, keys and clients of Weft", "weftctl");
     app.require_subcommand(1);
     weft::add_ticket_command(app);
     weft::add_keygen_command(app);
+    weft::add_revoke_commands(app);
     weft::add_version_command(app);
     try {
         app.parse(argc, argv);

@@ -17,6 +17,7 @@
 #include "limit/timer_wheel.hpp"
 #include "limit/token_bucket.hpp"
 #include "weft/codes.hpp"
+#include "weft/time.hpp"
 
 namespace weft {
 
@@ -38,6 +39,8 @@ struct EndpointSettings {
 struct Identity {
     std::string user;
     Grants grants;
+    std::uint64_t ticket = 0;  // Revocations::ticket_hash() of the ticket's `jti`
+    WallTime since{};          // when it was accepted
 };
 
 class Connection : public Timed {

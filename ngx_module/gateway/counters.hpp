@@ -30,6 +30,8 @@ struct Counters {
     // Totals: kept when the worker ends.
     Counter accepted;      // connections
     Counter refused;       // upgraded and closed at once for their credentials
+    Counter banned;        // upgraded and closed at once with 4009
+    Counter revoked;       // connections closed, or taken out of a channel, by an operator or back end
     Counter too_many;      // upgraded and closed at once with 4015
     Counter messages_in;   // client messages
     Counter messages_out;  // frames queued to clients
@@ -65,7 +67,8 @@ inline constexpr Counter Counters::*kTotals[] = {
     &Counters::bytes_in,      &Counters::bytes_out,    &Counters::publications_in, &Counters::publications_out,
     &Counters::errors,        &Counters::rate_limited, &Counters::slow_closed,     &Counters::timed_out,
     &Counters::compressed_in, &Counters::inflated_in,  &Counters::deflated_out,    &Counters::compressed_out,
-    &Counters::dropped,       &Counters::conflated,    &Counters::too_many,
+    &Counters::dropped,       &Counters::conflated,    &Counters::too_many,        &Counters::banned,
+    &Counters::revoked,
 };
 
 }  // namespace weft

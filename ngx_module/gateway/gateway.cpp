@@ -120,6 +120,11 @@ void Gateway::shed_memory() {
 }
 
 void Gateway::open(Connection& connection, std::shared_ptr<const Identity> identity) {
+    if (const auto ban = banned(*identity)) {
+        connection.identity_ = std::move(identity);
+        refuse(connection, *ban);
+        return;
+    }
     connection.identity_ = std::move(identity);
     while (connection.client_id_ == 0) connection.client_id_ = host_.random();
     connection.opened_ = true;
@@ -139,7 +144,10 @@ void Gateway::open(Connection& connection, std::shared_ptr<const Identity> ident
 }
 
 void Gateway::refuse(Connection& connection, const event::Error& why) {
-    (why.code == Code::too_many_connections ? counters_.too_many : counters_.refused).add();
+    (why.code == Code::too_many_connections ? counters_.too_many
+     : why.code == Code::banned             ? counters_.banned
+                                            : counters_.refused)
+        .add();
     connection.opened_ = true;
     ++open_;
     counters_.accepted.add();

@@ -7,7 +7,9 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -17,6 +19,7 @@
 #include "gateway/connection.hpp"
 #include "gateway/counters.hpp"
 #include "weft/link_session.hpp"
+#include "weft/revocations.hpp"
 
 namespace weft {
 
@@ -49,7 +52,8 @@ struct Feed {
     static constexpr std::uint32_t kNoBatch = 0xffffffff;
 };
 
-/// Who hears what became of a publish that didn't come from a Connection (HTTP).
+/// Who hears what became of a request to weftd that didn't come from a Connection (HTTP). `message_id` and `position`
+/// are those of a publish, else empty.
 class PublishObserver {
 public:
     virtual ~PublishObserver() = default;
@@ -82,6 +86,8 @@ public:
         virtual void flush(Connection& connection) = 0;
         /// `connection`, which was paused, may be read again.
         virtual void read_on(Connection& connection) = 0;
+        /// Calls `visit` with each connection that was opened and has not been removed. It removes none.
+        virtual void visit(const std::function<void(Connection&)>& visit) = 0;
         virtual std::uint64_t random() = 0;
         virtual void log(Level level, std::string_view line) = 0;
     };
@@ -138,7 +144,12 @@ public:
 
     /// Publishes for a back end. The observer hears once, now or later, unless cancel() comes first.
     void publish(std::string_view channel, Json data, std::string_view message_id, PublishObserver& observer);
+    /// Asks weftd to revoke (see v1::Revocation; its times are weftd's to give). `ban`: how long a ban holds.
+    void revoke(const v1::Revocation& revocation, std::chrono::seconds ban, PublishObserver& observer);
     void cancel(PublishObserver& observer) noexcept;
+
+    /// What to tell somebody who is banned; nothing when neither the user nor the ticket is.
+    [[nodiscard]] std::optional<event::Error> banned(const Identity& identity) const;
 
     // --- for connections ---
 
@@ -235,6 +246,10 @@ private:
     void on_link_refused(const v1::Refused& refused, Instant now) override;
     std::uint64_t send_link(const v1::Frame& frame);
 
+    // Decisions about clients, in gateway_revocations.cpp.
+    void on_revocation(const v1::Revocation& revocation);
+    void expel(Connection& connection, const std::string& channel);
+
     const ChannelRules& rules_;
     Counters& counters_;
     Host& host_;
@@ -243,6 +258,7 @@ private:
     TimerWheel wheel_;
     LinkDialer link_;
     std::string node_;
+    Revocations revocations_;
     std::size_t open_ = 0;
 
     std::unordered_map<std::string, std::unique_ptr<Feed>, NameHash, std::equal_to<>> feeds_;

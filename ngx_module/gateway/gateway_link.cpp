@@ -31,6 +31,11 @@ void Gateway::on_link_up(const v1::Welcome& welcome, Instant) {
         drop_if_unused(feed);
     }
     for (auto& [name, feed] : feeds_) announce(*feed);
+    revocations_.expire(wall_);
+    revocations_.for_each([this](const v1::Revocation& revocation) {  // weftd may have forgotten
+        *outgoing_.mutable_revocation() = revocation;
+        send_link(outgoing_);
+    });
 }
 
 void Gateway::on_link_down(std::string_view why, Instant) {
@@ -137,6 +142,7 @@ void Gateway::on_link_frame(v1::Frame& frame, Instant) {
             broadcast(*feed, out, 0);
             return;
         }
+        case v1::Frame::kRevocation: on_revocation(frame.revocation()); return;
         default: return;  // a frame of a later version, or none
     }
 }

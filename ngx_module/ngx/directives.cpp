@@ -362,6 +362,10 @@ char* set_publish(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     return take_location(cf, handle_publish);
 }
 
+char* set_api(ngx_conf_t* cf, ngx_command_t*, void*) noexcept {
+    return take_location(cf, handle_api);
+}
+
 char* set_status(ngx_conf_t* cf, ngx_command_t*, void*) noexcept {
     return take_location(cf, handle_status);
 }
@@ -411,6 +415,7 @@ ngx_command_t directives[] = {
     location_directive("weft_websocket", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_websocket),
     location_directive("weft_echo", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_echo),
     location_directive("weft_publish", NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, set_publish),
+    location_directive("weft_api", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_api),
     location_directive("weft_status", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_status),
     ngx_null_command,
 };

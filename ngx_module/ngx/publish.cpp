@@ -3,98 +3,12 @@
 
 #include <string>
 
-#include "ngx/response.hpp"
+#include "ngx/weftd_request.hpp"
 #include "ngx/worker.hpp"
 
 namespace weft {
 
 namespace {
-
-struct Publishing final : PublishObserver {
-    ngx_http_request_t* request = nullptr;
-    bool waiting = false;      // for weftd
-    bool* answered = nullptr;  // while Gateway::publish runs: to be set, if the answer comes at once
-
-    ~Publishing() override {
-        if (waiting && Worker::current() != nullptr) Worker::current()->gateway().cancel(*this);
-    }
-    void on_published(std::string_view message_id, std::string_view position) override;
-    void on_failed(const event::Error& error) override;
-
-private:
-    void finish(ngx_int_t result);
-};
-
-ngx_int_t status_of(Code code) noexcept {
-    switch (code) {
-        case Code::channel_not_found: return NGX_HTTP_NOT_FOUND;
-        case Code::permission_denied: return NGX_HTTP_FORBIDDEN;
-        case Code::message_too_large: return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
-        case Code::invalid_message: return NGX_HTTP_BAD_REQUEST;
-        case Code::rate_limited: return NGX_HTTP_TOO_MANY_REQUESTS;
-        case Code::unavailable: return NGX_HTTP_SERVICE_UNAVAILABLE;
-        default: return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-}
-
-constexpr std::string_view kJson = "application/json";
-
-ngx_int_t respond_error(ngx_http_request_t* request, const event::Error& error) {
-    std::string json = "{\"code\":" + std::to_string(static_cast<unsigned>(error.code)) + ",\"reason\":";
-    append_json_string(json, reason(error.code));
-    json += ",\"message\":";
-    append_json_string(json, error.message);
-    if (error.retry_after.count() > 0) {
-        json += ",\"retry_after_ms\":" + std::to_string(error.retry_after.count());
-        const auto seconds = std::chrono::ceil<std::chrono::seconds>(error.retry_after).count();
-        add_header(request, "Retry-After", std::to_string(seconds));
-    }
-    json += "}\n";
-    return respond(request, status_of(error.code), kJson, json);
-}
-
-/// Ends the request, and with it perhaps this.
-void Publishing::finish(ngx_int_t result) {
-    waiting = false;
-    ngx_connection_t* connection = request->connection;
-    // Inside the request's own handler nginx goes on with the request afterwards: it must not be gone by then.
-    const bool within_handler = answered != nullptr;
-    if (within_handler) *answered = true;
-    ngx_http_finalize_request(request, result);
-    if (!within_handler) ngx_http_run_posted_requests(connection);
-}
-
-void Publishing::on_published(std::string_view message_id, std::string_view position) {
-    std::string json = "{\"message_id\":";
-    append_json_string(json, message_id);
-    json += ",\"position\":";
-    append_json_string(json, position);
-    json += "}\n";
-    finish(respond(request, 202, kJson, json));
-}
-
-void Publishing::on_failed(const event::Error& error) {
-    finish(respond_error(request, error));
-}
-
-/// The body's bytes, wherever nginx has put them.
-bool read_body(ngx_http_request_t* request, std::string& body) {
-    if (request->request_body == nullptr) return true;
-    for (ngx_chain_t* link = request->request_body->bufs; link != nullptr; link = link->next) {
-        ngx_buf_t* buffer = link->buf;
-        if (!buffer->in_file) {
-            body.append(reinterpret_cast<char*>(buffer->pos), static_cast<std::size_t>(buffer->last - buffer->pos));
-            continue;
-        }
-        const auto size = static_cast<std::size_t>(buffer->file_last - buffer->file_pos);
-        const std::size_t before = body.size();
-        body.resize(before + size);
-        const ssize_t got =
-            ngx_read_file(buffer->file, reinterpret_cast<u_char*>(body.data() + before), size, buffer->file_pos);
-        if (got != static_cast<ssize_t>(size)) return false;
-    }
-    return true;
-}
 
 /// The media type, lower case, without parameters.
 std::string media_type(ngx_http_request_t* request) {
@@ -160,42 +74,15 @@ void publish_body(ngx_http_request_t* request) {
         ngx_http_finalize_request(request, respond_error(request, {Code::invalid_message, data.error(), {}}));
         return;
     }
-    auto* publishing = make_in_pool<Publishing>(request->pool);
-    if (publishing == nullptr) {
-        ngx_http_finalize_request(request, NGX_HTTP_INTERNAL_SERVER_ERROR);
-        return;
-    }
-    publishing->request = request;
-    publishing->waiting = true;
-    // When the client goes away the request ends, and with its pool the Publishing.
-    request->read_event_handler = ngx_http_test_reading;
-    bool answered = false;
-    publishing->answered = &answered;
-    worker.gateway().publish(view(channel), *data, {}, *publishing);
-    if (!answered) publishing->answered = nullptr;
-}
-
-void on_body(ngx_http_request_t* request) noexcept {
-    try {
-        publish_body(request);
-    } catch (const std::exception& error) {
-        ngx_log_error(NGX_LOG_ERR, request->connection->log, 0, "weft: %s", error.what());
-        ngx_http_finalize_request(request, NGX_HTTP_INTERNAL_SERVER_ERROR);
-    }
+    WeftdRequest::ask(request,
+                      [&](PublishObserver& answer) { worker.gateway().publish(view(channel), *data, {}, answer); });
 }
 
 }  // namespace
 
 ngx_int_t handle_publish(ngx_http_request_t* request) noexcept {
     if (Worker::current() == nullptr) return NGX_HTTP_SERVICE_UNAVAILABLE;
-    if (request->method != NGX_HTTP_POST) {
-        if (ngx_http_discard_request_body(request) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        add_header(request, "Allow", "POST");
-        return respond(request, NGX_HTTP_NOT_ALLOWED, kJson,
-                       "{\"code\":4006,\"reason\":\"invalid_message\",\"message\":\"expected POST\"}\n");
-    }
-    const ngx_int_t result = ngx_http_read_client_request_body(request, on_body);
-    return result >= NGX_HTTP_SPECIAL_RESPONSE ? result : NGX_DONE;
+    return read_post<publish_body>(request);
 }
 
 }  // namespace weft

@@ -60,6 +60,7 @@ LocationSettings& location_settings(ngx_http_request_t* request) noexcept;
 // Content handlers, each in a file of its own.
 ngx_int_t handle_upgrade(ngx_http_request_t* request) noexcept;
 ngx_int_t handle_publish(ngx_http_request_t* request) noexcept;
+ngx_int_t handle_api(ngx_http_request_t* request) noexcept;
 ngx_int_t handle_status(ngx_http_request_t* request) noexcept;
 
 }  // namespace weft

@@ -206,14 +206,7 @@ void Socket::log_end() noexcept {
 void Socket::log_open(ngx_cycle_t* cycle) noexcept {
     if (Worker::current() == nullptr) return;
     Worker::current()->wake();
-    for (ngx_uint_t i = 0; i < cycle->connection_n; ++i) {
-        const ngx_connection_t& connection = cycle->connections[i];
-        if (connection.fd == static_cast<ngx_socket_t>(-1) || connection.read == nullptr ||
-            connection.read->handler != handle_read) {
-            continue;
-        }
-        static_cast<Socket*>(connection.data)->log_end();
-    }
+    for_each(cycle, [](Socket& socket) { socket.log_end(); });
 }
 
 void Socket::destroy() noexcept {

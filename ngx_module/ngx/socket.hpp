@@ -26,6 +26,19 @@ public:
     /// Where Admission::admit() counts this connection, until it is destroyed.
     [[nodiscard]] ConnectionCounts::Hold& hold() noexcept { return hold_; }
 
+    /// Calls `visit` with each socket of this process. It destroys none.
+    template <class Visit>
+    static void for_each(ngx_cycle_t* cycle, Visit visit) {
+        for (ngx_uint_t i = 0; i < cycle->connection_n; ++i) {
+            const ngx_connection_t& connection = cycle->connections[i];
+            if (connection.fd == static_cast<ngx_socket_t>(-1) || connection.read == nullptr ||
+                connection.read->handler != handle_read) {
+                continue;
+            }
+            visit(*static_cast<Socket*>(connection.data));
+        }
+    }
+
     /// Writes the log lines of all that are still open, for a process that ends without ending them.
     static void log_open(ngx_cycle_t* cycle) noexcept;
 

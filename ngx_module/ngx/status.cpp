@@ -24,6 +24,7 @@ std::string status_json(Worker& worker) {
     }
     json += "},\"connections\":{\"active\":" + number(sum.active) + ",\"accepted\":" + number(sum.accepted) +
             ",\"refused\":" + number(sum.refused) + ",\"too_many\":" + number(sum.too_many) +
+            ",\"banned\":" + number(sum.banned) + ",\"revoked\":" + number(sum.revoked) +
             ",\"slow\":" + number(sum.slow_closed) + ",\"timed_out\":" + number(sum.timed_out) +
             ",\"blocked\":" + number(sum.blocked) + ",\"paused\":" + number(sum.paused) + "}";
     json += ",\"channels\":" + number(sum.channels) + ",\"subscriptions\":" + number(sum.subscriptions);

@@ -278,7 +278,8 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     } else if (token.empty()) {
         refusal = event::Error{Code::authentication_required, "no ticket came with the request", {}};
     } else if (auto ticket = location.tickets->verify(token, wall_now())) {
-        identity = std::make_shared<const Identity>(Identity{std::move(ticket->user), std::move(ticket->grants)});
+        identity = std::make_shared<const Identity>(Identity{std::move(ticket->user), std::move(ticket->grants),
+                                                             Revocations::ticket_hash(ticket->id), wall_now()});
     } else {
         ngx_log_error(NGX_LOG_INFO, request->connection->log, 0, "weft: ticket refused: %s",
                       ticket.error().detail.c_str());

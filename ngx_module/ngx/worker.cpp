@@ -137,6 +137,10 @@ void Worker::read_on(Connection& connection) {
     static_cast<Socket&>(connection).read_on();
 }
 
+void Worker::visit(const std::function<void(Connection&)>& visit) {
+    Socket::for_each(cycle_, visit);
+}
+
 void Worker::resume_paused() noexcept {
     try {
         gateway_.resume_paused();

@@ -63,6 +63,7 @@ private:
     void schedule_turn_end() override;
     void flush(Connection& connection) override;
     void read_on(Connection& connection) override;
+    void visit(const std::function<void(Connection&)>& visit) override;
     void log(Gateway::Level level, std::string_view line) override;
     void end_turn() noexcept;
     void on_tick() noexcept;

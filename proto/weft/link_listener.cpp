@@ -155,8 +155,8 @@ void LinkListener::greet(const v1::Hello& hello, std::uint64_t session, Instant 
                           welcome_.node() + " speaks " + std::to_string(kLinkVersion),
                       session, now);
     }
-    if (hello.kind() != v1::Hello::WORKER && hello.kind() != v1::Hello::PEER) {
-        return refuse(kLinkVersion, "Hello says neither worker nor peer", session, now);
+    if (hello.kind() != v1::Hello::WORKER && hello.kind() != v1::Hello::PEER && hello.kind() != v1::Hello::TOOL) {
+        return refuse(kLinkVersion, "Hello says neither worker nor peer nor tool", session, now);
     }
     session_ = session;
     received_ = 1;

@@ -13,6 +13,7 @@
 #include "broker/sender.hpp"
 #include "weft/channel.hpp"
 #include "weft/codes.hpp"
+#include "weft/revocations.hpp"
 
 namespace weft {
 namespace {
@@ -62,6 +63,7 @@ struct Broker::State {
     ChannelTable channels;
     MeshInterest mesh;
     std::unordered_map<LinkId, Link> links;
+    Revocations revocations;
     Counts counts{};
     std::vector<Channel*> settled;  // filled by mesh, emptied by answer_settled
     // Frames of the hot path, kept so that their strings are allocated once.
@@ -315,6 +317,52 @@ struct Broker::State {
         if (const Channel* const channel = wanted(gap.channel())) tell_gap(*channel);
     }
 
+    // --- decisions about clients ----------------------------------------------------------------------------------
+
+    // To all workers and peers but the one it came from.
+    void tell(const v1::Revocation& revocation, LinkId from) {
+        v1::Frame frame;
+        *frame.mutable_revocation() = revocation;
+        const std::string bytes(sender.encode(frame));
+        for (const auto& [id, link] : links) {
+            if (id != from && link.role != LinkRole::peer_out) sender.send_encoded(id, bytes);
+        }
+    }
+
+    void tell_all(LinkId to) {
+        v1::Frame frame;
+        revocations.for_each([&](const v1::Revocation& revocation) {
+            *frame.mutable_revocation() = revocation;
+            sender.send(to, frame);
+        });
+    }
+
+    void on_revoke(LinkId link, const v1::Revoke& revoke, WallTime wall) {
+        v1::Revocation revocation = revoke.revocation();
+        const std::string_view wrong = Revocations::check(revocation);
+        if (!wrong.empty()) return fail(link, revoke.request(), Code::invalid_message, wrong);
+        revocations.issue(revocation, std::chrono::seconds(revoke.seconds()), wall);
+        switch (revocations.add(revocation, wall)) {
+            case Revocations::Added::known:
+                return fail(link, revoke.request(), Code::invalid_message, "a ban needs a time that it holds");
+            case Revocations::Added::forgotten:
+                return fail(link, revoke.request(), Code::unavailable,
+                            "node " + settings.node + " remembers its maximum of " + std::to_string(Revocations::kMax) +
+                                " bans");
+            case Revocations::Added::news: break;
+        }
+        tell(revocation, 0);
+        ++counts.revocations;
+        v1::Frame frame;
+        frame.mutable_published()->set_request(revoke.request());
+        sender.send(link, frame);
+    }
+
+    // From memory of a worker or a peer, or fresh from a peer.
+    void on_revocation(LinkId link, const v1::Revocation& revocation, WallTime wall) {
+        if (revocations.add(revocation, wall) == Revocations::Added::news) tell(revocation, link);
+    }
+
     // --- by role --------------------------------------------------------------------------------------------------
 
     void from_worker(LinkId link, Link& from, const v1::Frame& frame, Instant now, WallTime wall) {
@@ -322,6 +370,8 @@ struct Broker::State {
             case v1::Frame::kPublish: return on_publish(link, frame.publish(), now, wall);
             case v1::Frame::kSendSignal: return on_send_signal(link, frame.send_signal());
             case v1::Frame::kRpc: return on_rpc(link, frame.rpc(), wall);
+            case v1::Frame::kRevoke: return on_revoke(link, frame.revoke(), wall);
+            case v1::Frame::kRevocation: return on_revocation(link, frame.revocation(), wall);
             default: return from_dialer(link, from, frame, now);
         }
     }
@@ -334,7 +384,7 @@ struct Broker::State {
         }
     }
 
-    void from_listener(LinkId link, const Link& from, const v1::Frame& frame, Instant now) {
+    void from_listener(LinkId link, const Link& from, const v1::Frame& frame, Instant now, WallTime wall) {
         if (!mesh.speaks(from.slot, link)) return void(++counts.ignored);  // the node has a newer link
         switch (frame.body_case()) {
             case v1::Frame::kSubscribed: return on_subscribed(from.slot, frame.subscribed());
@@ -342,6 +392,7 @@ struct Broker::State {
             case v1::Frame::kSignal: return on_signal(frame);
             case v1::Frame::kFailed: return on_failed(from.slot, frame.failed(), now);
             case v1::Frame::kGap: return on_peer_gap(frame.gap());
+            case v1::Frame::kRevocation: return on_revocation(link, frame.revocation(), wall);
             default: ++counts.ignored;
         }
     }
@@ -361,6 +412,7 @@ void Broker::on_link_up(LinkId link, LinkRole role, std::string_view name, Insta
         slot = *given;
     }
     state_->links.try_emplace(link, Link{role, slot, {}});
+    if (role != LinkRole::peer_out) state_->tell_all(link);
 }
 
 void Broker::on_link_down(LinkId link, Instant now) {
@@ -382,7 +434,7 @@ void Broker::on_frame(LinkId link, const v1::Frame& frame, Instant now, WallTime
     switch (from.role) {
         case LinkRole::worker: return state_->from_worker(link, from, frame, now, wall);
         case LinkRole::peer_in: return state_->from_dialer(link, from, frame, now);
-        case LinkRole::peer_out: return state_->from_listener(link, from, frame, now);
+        case LinkRole::peer_out: return state_->from_listener(link, from, frame, now, wall);
     }
 }
 

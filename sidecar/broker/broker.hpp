@@ -56,8 +56,9 @@ public:
         std::uint64_t published;                               // accepted from workers here
         std::uint64_t delivered;                               // publications handed to links
         std::uint64_t signals, rpcs;
-        std::uint64_t gaps;     // losses on the way from a peer that were told to workers
-        std::uint64_t ignored;  // frames without sense from that link
+        std::uint64_t revocations;  // asked for here
+        std::uint64_t gaps;         // losses on the way from a peer that were told to workers
+        std::uint64_t ignored;      // frames without sense from that link
     };
     [[nodiscard]] Counts counts() const noexcept;
 

@@ -21,6 +21,9 @@ public:
 
     void send(LinkId link, const v1::Frame& frame) { outbox_.send(link, encode(frame)); }
 
+    /// For a frame that is encoded already.
+    void send_encoded(LinkId link, std::string_view frame) { outbox_.send(link, frame); }
+
     /// Encodes once, whatever the number of links.
     void send(std::span<const LinkId> links, const v1::Frame& frame) {
         if (links.empty()) return;

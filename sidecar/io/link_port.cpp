@@ -253,7 +253,7 @@ LinkPort::Sent LinkPort::send(std::string_view routing_id, std::string_view byte
 /// Whether this dialer is one for this socket, and whose place it takes. Returns why not.
 std::string LinkPort::admit(Dialer& dialer, const v1::Hello& hello, Instant now) {
     const bool worker = settings_.role == LinkRole::worker;
-    if (worker && hello.kind() != v1::Hello::WORKER) {
+    if (worker && hello.kind() != v1::Hello::WORKER && hello.kind() != v1::Hello::TOOL) {
         return "this socket is for nginx workers; peers dial the address of mesh.listen";
     }
     if (!worker && hello.kind() != v1::Hello::PEER) {

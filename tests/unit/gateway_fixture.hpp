@@ -552,6 +552,11 @@ private:
         if (!socket.queue().empty()) socket.on_blocked(std::min(sealed, socket.queue().bytes()));
         if (socket.queue().empty() && socket.phase() == Connection::Phase::finished) destroy(socket);
     }
+    void visit(const std::function<void(Connection&)>& visit) override {
+        for (const auto& client : clients_) {
+            if (client->socket != nullptr) visit(*client->socket);
+        }
+    }
     void read_on(Connection& connection) override { static_cast<Socket&>(connection).client.paused = false; }
     void log(Gateway::Level level, std::string_view line) override {
         constexpr const char* kNames[] = {"info", "warning", "error"};

@@ -1,0 +1,92 @@
+// Clients that an operator or a back end wants gone, and what is remembered of that.
+#include <algorithm>
+
+#include "gateway/gateway.hpp"
+
+namespace weft {
+
+namespace {
+
+constexpr std::string_view kBanned = "this user or ticket is banned";
+
+}  // namespace
+
+std::optional<event::Error> Gateway::banned(const Identity& identity) const {
+    const WallTime until = revocations_.banned_until(identity.user, identity.ticket, wall_);
+    if (until <= wall_) return std::nullopt;
+    return event::Error{Code::banned, kBanned, until - wall_};
+}
+
+void Gateway::revoke(const v1::Revocation& revocation, std::chrono::seconds ban, PublishObserver& observer) {
+    Request request;
+    request.observer = &observer;
+    const std::uint64_t number = new_request(std::move(request));
+    if (number == 0) {
+        observer.on_failed({Code::unavailable, "the broker can't be reached at the moment", kRetryAfter});
+        return;
+    }
+    v1::Revoke& revoke = *outgoing_.mutable_revoke();
+    revoke.set_request(number);
+    *revoke.mutable_revocation() = revocation;
+    revoke.set_seconds(static_cast<std::uint32_t>(ban.count()));
+    send_link(outgoing_);
+}
+
+void Gateway::on_revocation(const v1::Revocation& revocation) {
+    if (revocations_.add(revocation, wall_) == Revocations::Added::known || revocation.lifted()) return;
+    const std::uint64_t ticket = Revocations::ticket_hash(revocation.ticket());
+    const WallTime issued(std::chrono::milliseconds(revocation.issued_ms()));
+    const bool ban = revocation.kind() == v1::Revocation::BAN;
+    host_.visit([&](Connection& connection) {
+        if (connection.phase() != Connection::Phase::open || connection.identity_ == nullptr) return;
+        const Identity& identity = *connection.identity_;
+        const bool meant = !revocation.user().empty() ? identity.user == revocation.user()
+                           : ticket != 0              ? identity.ticket == ticket
+                                                      : connection.client_id() == revocation.client_id();
+        if (!meant || (revocation.late() && !ban && identity.since > issued)) return;
+        switch (revocation.kind()) {
+            case v1::Revocation::BAN:
+                counters_.revoked.add();
+                if (!connection.endpoint().echo) {
+                    const auto left = WallTime(std::chrono::milliseconds(revocation.until_ms())) - wall_;
+                    fail(connection, {}, {Code::banned, kBanned, left});
+                }
+                connection.end(Code::banned);
+                return;
+            case v1::Revocation::DISCONNECT:
+                counters_.revoked.add();
+                if (!connection.endpoint().echo) {
+                    fail(connection, {}, {Code::revoked, "disconnected by the server", {}});
+                }
+                connection.end(Code::revoked);
+                return;
+            case v1::Revocation::UNSUBSCRIBE: expel(connection, revocation.channel()); return;
+            default: return;
+        }
+    });
+}
+
+void Gateway::expel(Connection& connection, const std::string& channel) {
+    Feed* const feed = find_feed(channel);
+    if (feed == nullptr) return;
+    const auto subscription = std::ranges::find(connection.subscriptions_, feed, &Connection::Subscription::feed);
+    if (subscription == connection.subscriptions_.end()) return;
+    counters_.revoked.add();
+    const bool was_in = subscription->slot != Connection::kWaiting;
+    std::vector<std::string> unanswered;
+    for (const Feed::Waiting& waiting : feed->waiting) {
+        if (waiting.connection == &connection) unanswered.push_back(waiting.id);
+    }
+    leave(*feed, connection);
+    for (const std::string& id : unanswered) {
+        fail(connection, id, {Code::revoked, "taken out of this channel by the server", {}});
+    }
+    if (was_in) {
+        ServerFrame frame;
+        frame.body = event::Unsubscribed{channel, Code::revoked};
+        send(connection, frame);
+    }
+    drop_if_unused(*feed);
+}
+
+}  // namespace weft

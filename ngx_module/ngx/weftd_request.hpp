@@ -1,0 +1,65 @@
+// HTTP requests that ask weftd for something: a POST comes in, weftd is asked, its answer goes out as JSON.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "gateway/gateway.hpp"
+#include "ngx/response.hpp"
+
+namespace weft {
+
+/// {"code":…,"reason":…,"message":…}, with the HTTP status that fits, and Retry-After where it helps.
+ngx_int_t respond_error(ngx_http_request_t* request, const event::Error& error);
+
+/// The body's bytes, wherever nginx has put them. False when they can't be read.
+bool read_body(ngx_http_request_t* request, std::string& body);
+
+/// 405, in the form of respond_error().
+ngx_int_t refuse_method(ngx_http_request_t* request) noexcept;
+
+/// Waits for weftd in the place of a request whose body has been read. Lives in the request's pool: when the client
+/// goes away, the request ends, and this with it.
+class WeftdRequest final : public PublishObserver {
+public:
+    /// `ask(observer)` asks weftd, as Gateway::publish() does.
+    template <class Ask>
+    static void ask(ngx_http_request_t* request, Ask ask) {
+        WeftdRequest* const waiting = begin(request);
+        if (waiting == nullptr) return;
+        bool answered = false;
+        waiting->answered_ = &answered;
+        ask(static_cast<PublishObserver&>(*waiting));
+        if (!answered) waiting->answered_ = nullptr;
+    }
+
+    WeftdRequest() = default;
+    ~WeftdRequest() override;
+    void on_published(std::string_view message_id, std::string_view position) override;
+    void on_failed(const event::Error& error) override;
+
+private:
+    static WeftdRequest* begin(ngx_http_request_t* request) noexcept;
+    void finish(ngx_int_t result);
+
+    ngx_http_request_t* request_ = nullptr;
+    bool waiting_ = false;
+    bool* answered_ = nullptr;  // while ask() runs: to be set, if the answer comes at once
+};
+
+/// Reads the body of a POST, then calls `handle`, which finalizes the request or asks weftd. Other methods get 405.
+template <void (*handle)(ngx_http_request_t*)>
+ngx_int_t read_post(ngx_http_request_t* request) noexcept {
+    if (request->method != NGX_HTTP_POST) return refuse_method(request);
+    const ngx_int_t result = ngx_http_read_client_request_body(request, [](ngx_http_request_t* read) {
+        try {
+            handle(read);
+        } catch (const std::exception& error) {
+            ngx_log_error(NGX_LOG_ERR, read->connection->log, 0, "weft: %s", error.what());
+            ngx_http_finalize_request(read, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        }
+    });
+    return result >= NGX_HTTP_SPECIAL_RESPONSE ? result : NGX_DONE;
+}
+
+}  // namespace weft

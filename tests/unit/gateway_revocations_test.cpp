@@ -1,0 +1,212 @@
+// Clients that an operator wants gone.
+#include "unit/gateway_fixture.hpp"
+
+namespace weft {
+namespace {
+
+using namespace test;  // NOLINT(google-build-using-namespace): the fixture's words
+
+class GatewayRevocations : public ScriptedGateway {
+protected:
+    v1::Frame revocation(v1::Revocation::Kind kind, const std::function<void(v1::Revocation&)>& set) {
+        v1::Frame frame;
+        v1::Revocation& out = *frame.mutable_revocation();
+        out.set_kind(kind);
+        set(out);
+        issued_ = std::max(issued_ + 1, clock.wall.time_since_epoch().count());
+        out.set_issued_ms(issued_);
+        out.set_until_ms(issued_ + 60'000);
+        return frame;
+    }
+    static std::function<void(v1::Revocation&)> user(const std::string& name) {
+        return [name](v1::Revocation& out) { out.set_user(name); };
+    }
+    std::shared_ptr<const Identity> with_ticket(const std::string& name, const std::string& ticket) {
+        auto identity = std::make_shared<Identity>(*everything(name));
+        identity->ticket = Revocations::ticket_hash(ticket);
+        identity->since = clock.wall;
+        return identity;
+    }
+    Client& connect_since(const std::string& name, WallTime since) {
+        auto identity = std::make_shared<Identity>(*everything(name));
+        identity->since = since;
+        return connect(std::move(identity), endpoint, wire);
+    }
+    void tell(const v1::Frame& frame) {
+        weftd.send(frame);
+        run();
+    }
+    Lines greet(const std::string& name) {
+        Client& client = accept(endpoint, wire);
+        gateway().open(*client.socket, everything(name));
+        run();
+        return client.take();
+    }
+
+private:
+    std::int64_t issued_ = 0;
+};
+
+TEST_F(GatewayRevocations, DisconnectsAUserEverywhereInTheWorkerAndNobodyElse) {
+    Client& ann = connect("ann");
+    Client& ann_again = connect("ann");
+    Client& bob = connect("bob");
+    tell(revocation(v1::Revocation::DISCONNECT, user("ann")));
+    EXPECT_EQ(ann.take(), (Lines{"error 4013", "close 4013 revoked"}));
+    EXPECT_EQ(ann_again.take(), (Lines{"error 4013", "close 4013 revoked"}));
+    EXPECT_EQ(bob.take(), Lines{});
+    EXPECT_EQ(counters.revoked.value(), 2u);
+    EXPECT_EQ(greet("ann"), Lines{"connection_established"}) << "she may come back";
+}
+
+TEST_F(GatewayRevocations, DisconnectsOneConnectionByItsClientId) {
+    Client& one = connect("ann");
+    Client& other = connect("ann");
+    tell(revocation(v1::Revocation::DISCONNECT, [&](auto& out) { out.set_client_id(one.id); }));
+    EXPECT_EQ(one.take().size(), 2u);
+    EXPECT_EQ(other.take(), Lines{});
+}
+
+TEST_F(GatewayRevocations, DisconnectsByTicket) {
+    Client& one = connect(with_ticket("ann", "t-1"), endpoint, wire);
+    Client& other = connect(with_ticket("ann", "t-2"), endpoint, wire);
+    Client& none = connect("ann");
+    tell(revocation(v1::Revocation::DISCONNECT, [](auto& out) { out.set_ticket("t-1"); }));
+    EXPECT_EQ(one.take().size(), 2u);
+    EXPECT_EQ(other.take(), Lines{});
+    EXPECT_EQ(none.take(), Lines{});
+}
+
+TEST_F(GatewayRevocations, SparesThoseWhoCameAfterADisconnectThatIsToldLate) {
+    Client& before = connect_since("ann", clock.wall - 1s);
+    Client& after = connect_since("ann", clock.wall + 1s);
+    v1::Frame late = revocation(v1::Revocation::DISCONNECT, user("ann"));
+    late.mutable_revocation()->set_late(true);
+    tell(late);
+    EXPECT_EQ(before.take().size(), 2u);
+    EXPECT_EQ(after.take(), Lines{});
+}
+
+TEST_F(GatewayRevocations, ActsOnADecisionOnce) {
+    const v1::Frame frame = revocation(v1::Revocation::DISCONNECT, user("ann"));
+    tell(frame);
+    Client& ann = connect("ann");
+    tell(frame);
+    EXPECT_EQ(ann.take(), Lines{});
+}
+
+TEST_F(GatewayRevocations, BansUntilTheTimeIsOver) {
+    Client& ann = connect("ann");
+    tell(revocation(v1::Revocation::BAN, user("ann")));
+    EXPECT_EQ(ann.take(), (Lines{"error 4009 retry 60000", "close 4009 banned"}));
+    pass(20s);
+    EXPECT_EQ(greet("ann"), (Lines{"error 4009 retry 40000", "close 4009 banned"}));
+    EXPECT_EQ(counters.banned.value(), 1u);
+    EXPECT_EQ(greet("bob"), Lines{"connection_established"});
+    pass(40s);
+    EXPECT_EQ(greet("ann"), Lines{"connection_established"});
+}
+
+TEST_F(GatewayRevocations, LiftsABan) {
+    tell(revocation(v1::Revocation::BAN, user("ann")));
+    v1::Frame lift = revocation(v1::Revocation::BAN, user("ann"));
+    lift.mutable_revocation()->set_lifted(true);
+    tell(lift);
+    EXPECT_EQ(greet("ann"), Lines{"connection_established"});
+}
+
+TEST_F(GatewayRevocations, TakesAUserOutOfOneChannel) {
+    Client& ann = connect("ann");
+    Client& bob = connect("bob");
+    for (Client* client : {&ann, &bob}) {
+        ask(*client, subscribe("chat:a", "1"));
+        ask(*client, subscribe("chat:b", "2"));
+    }
+    weftd.take();
+    tell(revocation(v1::Revocation::UNSUBSCRIBE, [](auto& out) {
+        out.set_user("ann");
+        out.set_channel("chat:a");
+    }));
+    EXPECT_EQ(ann.take(), Lines{"unsubscribed chat:a 4013"});
+    weftd.send(publication("chat:a", "1", "k.1"));
+    weftd.send(publication("chat:b", "2", "k.1"));
+    run();
+    EXPECT_EQ(ann.take(), Lines{"event chat:b 2 @k.1"});
+    EXPECT_EQ(bob.take(), (Lines{"event chat:a 1 @k.1", "event chat:b 2 @k.1"}));
+    tell(revocation(v1::Revocation::UNSUBSCRIBE, [](auto& out) {
+        out.set_user("bob");
+        out.set_channel("chat:a");
+    }));
+    EXPECT_EQ(weftd.take(), Lines{"unsubscribe chat:a"}) << "the last has left";
+}
+
+TEST_F(GatewayRevocations, AnswersASubscribeThatWaitsForWeftdWhenItsChannelIsTaken) {
+    Client& ann = connect("ann");
+    weftd.answers = false;
+    ask(ann, subscribe("chat:a", "1"));
+    tell(revocation(v1::Revocation::UNSUBSCRIBE, [](auto& out) {
+        out.set_user("ann");
+        out.set_channel("chat:a");
+    }));
+    EXPECT_EQ(ann.take(), Lines{"error#1 4013"});
+    weftd.send(subscribed("chat:a", "k.0"));
+    run();
+    EXPECT_EQ(ann.take(), Lines{}) << "she isn't in it";
+}
+
+TEST_F(GatewayRevocations, ReachesThoseWhoAreLeavingAlready) {
+    Client& ann = connect("ann");
+    receive(ann, client_frame(Opcode::close, close_payload(1000)));
+    tell(revocation(v1::Revocation::DISCONNECT, user("ann")));
+    const Lines lines = ann.take();
+    ASSERT_EQ(lines.size(), 1u);
+    EXPECT_TRUE(lines[0].starts_with("close 1000")) << lines[0];
+}
+
+class GatewayAndBrokerRevocations : public BrokerGateway {};
+
+TEST_F(GatewayAndBrokerRevocations, AWorkerTellsAWeftdThatForgot) {
+    struct Answer final : PublishObserver {
+        void on_published(std::string_view, std::string_view) override { ++accepted; }
+        void on_failed(const event::Error& error) override { failed = error.message; }
+        int accepted = 0;
+        std::string failed;
+    } answer;
+    v1::Revocation ban;
+    ban.set_kind(v1::Revocation::BAN);
+    ban.set_user("ann");
+    gateway().revoke(ban, 60s, answer);
+    run();
+    EXPECT_EQ(answer.accepted, 1);
+    EXPECT_EQ(answer.failed, "");
+    link_down();
+    weftd.restart();
+    int told = 0;
+    Client& ann = accept(endpoint, wire);
+    link_up();
+    weftd.on_sent = [&](const v1::Frame& frame) { told += frame.has_revocation() ? 1 : 0; };
+    gateway().open(*ann.socket, everything("ann"));
+    run();
+    EXPECT_EQ(ann.take(), (Lines{"error 4009 retry 60000", "close 4009 banned"}));
+    // Another worker learns it from the weftd that was started anew.
+    link_down();
+    link_up();
+    EXPECT_GT(told, 0);
+}
+
+TEST_F(GatewayAndBrokerRevocations, ABanWithoutATimeIsRefused) {
+    struct Answer final : PublishObserver {
+        void on_published(std::string_view, std::string_view) override {}
+        void on_failed(const event::Error& error) override { code = error.code; }
+        Code code = Code::unknown_error;
+    } answer;
+    v1::Revocation ban;
+    ban.set_kind(v1::Revocation::BAN);
+    ban.set_user("ann");
+    gateway().revoke(ban, 0s, answer);
+    run();
+    EXPECT_EQ(answer.code, Code::invalid_message);
+}
+
+}  // namespace
+}  // namespace weft

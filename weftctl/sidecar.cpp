@@ -1,0 +1,160 @@
+#include "sidecar.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <zmq.hpp>
+
+#include "command.hpp"
+#include "weft/codes.hpp"
+#include "weft/link_session.hpp"
+
+namespace weft {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+Instant clock_now() {
+    return std::chrono::time_point_cast<Instant::duration>(std::chrono::steady_clock::now());
+}
+
+std::uint64_t random_number() {
+    const std::string bytes = random_bytes(sizeof(std::uint64_t));
+    std::uint64_t number = 0;
+    std::memcpy(&number, bytes.data(), sizeof(number));
+    return number;
+}
+
+v1::Hello make_hello() {
+    v1::Hello hello;
+    hello.set_kind(v1::Hello::TOOL);
+    hello.set_name("weftctl/" + std::to_string(::getpid()));
+    hello.set_incarnation(random_number());
+    hello.set_software("weft/" WEFT_VERSION);
+    return hello;
+}
+
+constexpr const char* kMonitor = "inproc://monitor";
+
+}  // namespace
+
+class Sidecar::Session final : private LinkDialer::Events {
+public:
+    explicit Session(const Options& options)
+        : address_(options.address),
+          deadline_(clock_now() + milliseconds(static_cast<std::int64_t>(options.timeout * 1000))),
+          dialer_(make_hello(), LinkTimings{}, random_number, *this) {
+        socket_.set(zmq::sockopt::linger, 300);
+        if (zmq_socket_monitor(socket_.handle(), kMonitor, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) !=
+            0) {
+            throw Failure(std::string("ZeroMQ: ") + zmq_strerror(zmq_errno()));
+        }
+        monitor_.connect(kMonitor);
+        try {
+            socket_.connect(address_);
+        } catch (const zmq::error_t& error) {
+            throw UsageError("--sidecar " + address_ + ": " + error.what() +
+                             "; expected an address such as ipc:///run/weft/weftd.sock");
+        }
+        wait([this] { return dialer_.up(); }, "no weftd answers at " + address_);
+    }
+
+    ~Session() override {
+        try {
+            dialer_.close(clock_now());
+            send();
+        } catch (const zmq::error_t&) {
+            // weftd will notice by itself that we are gone.
+        }
+        zmq_socket_monitor(socket_.handle(), nullptr, 0);
+    }
+
+    v1::Frame ask(const v1::Frame& frame) {
+        dialer_.send(frame);
+        wait([this] { return answer_.has_value(); }, "weftd at " + address_ + " did not answer in time");
+        if (answer_->has_failed()) {
+            const v1::Failed& failed = answer_->failed();
+            throw Failure(failed.message() + " (" + std::to_string(failed.code()) + " " +
+                          std::string(reason(static_cast<Code>(failed.code()))) + ")");
+        }
+        return *std::exchange(answer_, std::nullopt);
+    }
+
+private:
+    template <class Done>
+    void wait(Done done, const std::string& why_not) {
+        while (!done()) {
+            const Instant now = clock_now();
+            if (now >= deadline_) throw Failure(why_not);
+            zmq::pollitem_t items[] = {{socket_.handle(), 0, ZMQ_POLLIN, 0}, {monitor_.handle(), 0, ZMQ_POLLIN, 0}};
+            zmq::poll(items, std::size(items), std::min(deadline_ - now, milliseconds(100)));
+            turn();
+            if (!refusal_.empty()) throw Failure("weftd at " + address_ + " refused: " + refusal_);
+        }
+    }
+
+    void turn() {
+        zmq::message_t message;
+        while (socket_.recv(message, zmq::recv_flags::dontwait)) {
+            dialer_.on_message(message.to_string_view(), clock_now());
+        }
+        while (monitor_.recv(message, zmq::recv_flags::dontwait)) {
+            std::uint16_t event = 0;
+            std::memcpy(&event, message.data(), std::min(sizeof(event), message.size()));
+            while (message.more()) (void)monitor_.recv(message);
+            if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+                dialer_.on_connected(clock_now());
+            } else {
+                dialer_.on_disconnected("disconnected", clock_now());
+            }
+        }
+        dialer_.on_tick(clock_now());
+        send();
+    }
+
+    void send() {
+        while (dialer_.wants_send(clock_now())) {
+            dialer_.next_batch(batch_, clock_now());
+            (void)socket_.send(zmq::buffer(batch_), zmq::send_flags::dontwait);
+        }
+    }
+
+    void on_link_up(const v1::Welcome&, Instant) override {}
+    void on_link_down(std::string_view, Instant) override {}
+    void on_link_frame(v1::Frame& frame, Instant) override {
+        if (frame.has_published() || frame.has_rpc_result() || (frame.has_failed() && frame.failed().request() != 0)) {
+            answer_ = frame;
+        }
+    }
+    void on_link_refused(const v1::Refused& refused, Instant) override { refusal_ = refused.message(); }
+
+    std::string address_;
+    Instant deadline_;
+    LinkDialer dialer_;
+    zmq::context_t context_;
+    zmq::socket_t socket_{context_, zmq::socket_type::dealer};
+    zmq::socket_t monitor_{context_, zmq::socket_type::pair};
+    std::string batch_;
+    std::optional<v1::Frame> answer_;
+    std::string refusal_;
+};
+
+void Sidecar::add_options(CLI::App& command, Options& options) {
+    command.add_option("--sidecar", options.address, "Where weftd listens for workers")->capture_default_str();
+    command.add_option("--timeout", options.timeout, "Seconds to wait for weftd")
+        ->check(CLI::Range(0.1, 3600.0))
+        ->capture_default_str();
+}
+
+Sidecar::Sidecar(const Options& options) : session_(std::make_unique<Session>(options)) {}
+
+Sidecar::~Sidecar() = default;
+
+v1::Frame Sidecar::ask(const v1::Frame& frame) {
+    return session_->ask(frame);
+}
+
+}  // namespace weft
