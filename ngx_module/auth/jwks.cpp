@@ -63,7 +63,8 @@ Result read_members(const simdjson::dom::object& object, Members& members) {
             members.key_ops = list;
         } else if (auto* member = members.text(name)) {
             std::string_view text;
-            if (value.get(text) != simdjson::SUCCESS) return wrong("has a " + std::string(name) + " that is not a string");
+            if (value.get(text) != simdjson::SUCCESS)
+                return wrong("has a " + std::string(name) + " that is not a string");
             *member = text;
         }
     }
@@ -90,7 +91,8 @@ tl::expected<std::string, std::string> decoded(const char* name, const std::opti
 
 /// The public key; an empty value for one of a kind that isn't supported.
 tl::expected<std::optional<PublicKey>, std::string> public_key(const Members& members) {
-    const auto made = [](tl::expected<PublicKey, std::string> key) -> tl::expected<std::optional<PublicKey>, std::string> {
+    const auto made =
+        [](tl::expected<PublicKey, std::string> key) -> tl::expected<std::optional<PublicKey>, std::string> {
         if (!key) return wrong("is none that can be used: " + key.error());
         return std::move(*key);
     };
@@ -210,7 +212,8 @@ tl::expected<KeyRing, std::string> parse_jwks(std::string_view json, AlgorithmSe
         wipe(members.k);
         if (!added) return wrong(of_key(added.error()));
     }
-    if (ring.size() == 0) return wrong("it has no key that can be used" + (allowed.empty() ? "" : " for " + allowed.names()));
+    if (ring.size() == 0)
+        return wrong("it has no key that can be used" + (allowed.empty() ? "" : " for " + allowed.names()));
     return ring;
 }
 

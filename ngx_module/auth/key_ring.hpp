@@ -13,7 +13,7 @@
 
 namespace weft {
 
-inline constexpr std::size_t kMaxKeys = 64;     // of one ring, a key counted once for each of its algorithms
+inline constexpr std::size_t kMaxKeys = 64;      // of one ring, a key counted once for each of its algorithms
 inline constexpr std::size_t kMaxKeyName = 255;  // bytes of `kid`
 
 /// Errors are sentences, without any of a key's bytes.
@@ -38,14 +38,15 @@ public:
         }
     };
 
-    /// A secret serves those of `algorithms` that are HMACs, and HS256 if none are named at all. Errors: it fits none of
-    /// those named, it is too short, or one of add()'s.
+    /// A secret serves those of `algorithms` that are HMACs, and HS256 if none are named at all. Errors: it fits none
+    /// of those named, it is too short, or one of add()'s.
     tl::expected<void, std::string> add_secret(std::string name, std::string_view secret, AlgorithmSet algorithms);
     /// A public key serves those of `algorithms` that fit it, and its usual one if none are named at all.
     tl::expected<void, std::string> add_public(std::string name, const PublicKey& key, AlgorithmSet algorithms);
 
-    /// Adds those that may have signed a ticket of this algorithm: the one of that name; if there is none, those without
-    /// a name; and for a ticket that names no key, those without a name and then others, up to kMaxNameless in all.
+    /// Adds those that may have signed a ticket of this algorithm: the one of that name; if there is none, those
+    /// without a name; and for a ticket that names no key, those without a name and then others, up to kMaxNameless in
+    /// all.
     void find(Algorithm algorithm, const std::optional<std::string_view>& name, Candidates& candidates) const noexcept;
 
     /// What its keys serve together.

@@ -24,8 +24,8 @@ const unsigned char* bytes_of(std::string_view text) noexcept {
     return reinterpret_cast<const unsigned char*>(text.data());
 }
 
-/// RSA and ECDSA: the digest first, then the signature of it. Contexts are made once, as looking algorithms up costs more
-/// than the digest.
+/// RSA and ECDSA: the digest first, then the signature of it. Contexts are made once, as looking algorithms up costs
+/// more than the digest.
 class DigestSignature final : public SignatureVerifier {
 public:
     DigestSignature(Digest digest, DigestContext hash, KeyContext key, std::size_t size, std::size_t coordinate)
@@ -102,7 +102,8 @@ tl::expected<std::unique_ptr<SignatureVerifier>, std::string> make_public_verifi
                  EVP_PKEY_CTX_set_signature_md(context.get(), digest.get()) == 1;
     if (key.kind() == PublicKey::Kind::rsa) {
         const bool pss = algorithm == Algorithm::ps256;
-        ready = ready && EVP_PKEY_CTX_set_rsa_padding(context.get(), pss ? RSA_PKCS1_PSS_PADDING : RSA_PKCS1_PADDING) == 1;
+        ready =
+            ready && EVP_PKEY_CTX_set_rsa_padding(context.get(), pss ? RSA_PKCS1_PSS_PADDING : RSA_PKCS1_PADDING) == 1;
         // RFC 7518 §3.5: the mask's hash is the same, and the salt is as long as it.
         ready = ready && (!pss || (EVP_PKEY_CTX_set_rsa_mgf1_md(context.get(), digest.get()) == 1 &&
                                    EVP_PKEY_CTX_set_rsa_pss_saltlen(context.get(), RSA_PSS_SALTLEN_DIGEST) == 1));
@@ -112,8 +113,7 @@ tl::expected<std::unique_ptr<SignatureVerifier>, std::string> make_public_verifi
         return tl::unexpected(failure);
     }
     const std::size_t coordinate = algorithm == Algorithm::es256 ? 32 : algorithm == Algorithm::es384 ? 48 : 0;
-    const std::size_t size =
-        coordinate != 0 ? 2 * coordinate : static_cast<std::size_t>(EVP_PKEY_get_size(key.get()));
+    const std::size_t size = coordinate != 0 ? 2 * coordinate : static_cast<std::size_t>(EVP_PKEY_get_size(key.get()));
     return std::make_unique<DigestSignature>(std::move(digest), std::move(hash), std::move(context), size, coordinate);
 }
 

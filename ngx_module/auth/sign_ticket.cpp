@@ -65,6 +65,12 @@ std::string public_members(const PublicKey& key) {
     }
 }
 
+std::string jwk_with(const std::string& members, Algorithm algorithm, std::string_view key_name) {
+    std::string json = '{' + members + member("alg", name_of(algorithm)) + member("use", "sig");
+    if (!key_name.empty()) json += member("kid", key_name);
+    return json + '}';
+}
+
 }  // namespace
 
 tl::expected<std::string, std::string> sign_ticket(std::string_view claims, const SigningKey& key, Algorithm algorithm,
@@ -99,11 +105,12 @@ tl::expected<std::string, std::string> sign_ticket(std::string_view claims, std:
 }
 
 std::string jwk_of(const SigningKey& key, Algorithm algorithm, std::string_view key_name) {
-    std::string json = "{" + (key.public_key() != nullptr ? public_members(*key.public_key())
-                                                          : R"("kty":"oct")" + member_of_bytes("k", key.secret()));
-    json += member("alg", name_of(algorithm)) + member("use", "sig");
-    if (!key_name.empty()) json += member("kid", key_name);
-    return json + '}';
+    if (key.public_key() != nullptr) return jwk_of(*key.public_key(), algorithm, key_name);
+    return jwk_with(R"("kty":"oct")" + member_of_bytes("k", key.secret()), algorithm, key_name);
+}
+
+std::string jwk_of(const PublicKey& key, Algorithm algorithm, std::string_view key_name) {
+    return jwk_with(public_members(key), algorithm, key_name);
 }
 
 }  // namespace weft

@@ -143,8 +143,9 @@ Algorithm SigningKey::usual() const noexcept {
 }
 
 std::string SigningKey::private_pem() const {
-    return written(
-        [&](BIO* bio) { return PEM_write_bio_PKCS8PrivateKey(bio, key_.get(), nullptr, nullptr, 0, nullptr, nullptr); });
+    return written([&](BIO* bio) {
+        return PEM_write_bio_PKCS8PrivateKey(bio, key_.get(), nullptr, nullptr, 0, nullptr, nullptr);
+    });
 }
 
 std::string SigningKey::public_pem() const {
@@ -163,10 +164,9 @@ tl::expected<std::string, std::string> SigningKey::sign(Algorithm algorithm, std
     if (public_ == nullptr) {
         std::string mac(mac_size(algorithm), '\0');
         unsigned int size = 0;
-        if (secret_.size() > INT_MAX ||
-            HMAC(digest_of(algorithm), secret_.data(), static_cast<int>(secret_.size()),
-                 reinterpret_cast<const unsigned char*>(input.data()), input.size(),
-                 reinterpret_cast<unsigned char*>(mac.data()), &size) == nullptr) {
+        if (secret_.size() > INT_MAX || HMAC(digest_of(algorithm), secret_.data(), static_cast<int>(secret_.size()),
+                                             reinterpret_cast<const unsigned char*>(input.data()), input.size(),
+                                             reinterpret_cast<unsigned char*>(mac.data()), &size) == nullptr) {
             return failed();
         }
         return mac;

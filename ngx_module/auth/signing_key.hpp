@@ -63,5 +63,6 @@ tl::expected<std::string, std::string> sign_ticket(std::string_view claims, cons
 /// The key as a JWK of a set that weft_ticket reads: the public part of a private key, or the secret. `key_name` as
 /// above.
 std::string jwk_of(const SigningKey& key, Algorithm algorithm, std::string_view key_name);
+std::string jwk_of(const PublicKey& key, Algorithm algorithm, std::string_view key_name);
 
 }  // namespace weft

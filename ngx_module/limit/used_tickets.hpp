@@ -7,8 +7,8 @@
 // its capacity, rather than at the last place (UsedTickets.TakesMostOfItsCapacity).
 //
 // Dying in the middle. Callers hold a lock around every call, and a process may be killed while it does. A place counts
-// by its expiry alone, which is written last, in one store: a place is either what it was or all that it is to be. There
-// is nothing to repair.
+// by its expiry alone, which is written last, in one store: a place is either what it was or all that it is to be.
+// There is nothing to repair.
 #pragma once
 
 #include <array>
@@ -36,9 +36,9 @@ public:
     /// processes must have `memory` at the same address. `secrets`: two, so that nobody can choose ids that meet.
     static UsedTickets* make(std::span<std::byte> memory, const std::array<SipKey, 2>& secrets) noexcept;
 
-    /// Uses the ticket `id` of `scope` (which key signed it; ids are unique in there), unless it was used. `until` is when
-    /// it will be refused for its age, to be remembered so long. Both together have at most kMaxName bytes.
-    /// Costs two hashes and a look at two sets: 0.3 us in a table that the cache doesn't hold.
+    /// Uses the ticket `id` of `scope` (which key signed it; ids are unique in there), unless it was used. `until` is
+    /// when it will be refused for its age, to be remembered so long. Both together have at most kMaxName bytes. Costs
+    /// two hashes and a look at two sets: 0.3 us in a table that the cache doesn't hold.
     Verdict use(std::span<const std::uint8_t> scope, std::string_view id, WallTime until, WallTime now) noexcept;
 
     static constexpr std::size_t kMaxName = 512;  // bytes

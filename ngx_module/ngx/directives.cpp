@@ -80,8 +80,10 @@ char* set_zone(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     auto tickets = parameter(args(cf)[2], "tickets");
     const ssize_t tickets_size = tickets ? ngx_parse_size(&*tickets) : NGX_ERROR;
     if (tickets_size == NGX_ERROR || tickets_size < static_cast<ssize_t>(kMinTicketZone)) {
-        return fail(cf, "invalid parameter " + quoted(args(cf)[2]) + " in \"weft_zone\", expected tickets=SIZE of at "
-                        "least " + std::to_string(kMinTicketZone / 1024) + "k, for example tickets=4m");
+        return fail(cf, "invalid parameter " + quoted(args(cf)[2]) +
+                            " in \"weft_zone\", expected tickets=SIZE of at "
+                            "least " +
+                            std::to_string(kMinTicketZone / 1024) + "k, for example tickets=4m");
     }
     settings.ticket_zone_size = static_cast<std::size_t>(tickets_size);
     return NGX_CONF_OK;

@@ -17,8 +17,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kInterval = std::chrono::seconds(1);
 
-/// File systems may tell times by the second only: a file that changed less than this before it was read may have changed
-/// again since, and look the same.
+/// File systems may tell times by the second only: a file that changed less than this before it was read may have
+/// changed again since, and look the same.
 constexpr std::int64_t kSettling = 2'000'000'000;  // nanoseconds
 
 std::int64_t nanoseconds(const timespec& time) noexcept {

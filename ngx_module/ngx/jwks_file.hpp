@@ -10,10 +10,10 @@
 
 namespace weft {
 
-/// In each worker one. The file is looked at (one stat) when a ticket comes, and at most once a second; it is read again
-/// when it is another file or has changed. A new content that can't be used is logged once, and the keys that were there
-/// stay. Replacing it by rename is best; a file that is written in place may be seen half done, is then an error in the
-/// log, and is read again when it is whole.
+/// In each worker one. The file is looked at (one stat) when a ticket comes, and at most once a second; it is read
+/// again when it is another file or has changed. A new content that can't be used is logged once, and the keys that
+/// were there stay. Replacing it by rename is best; a file that is written in place may be seen half done, is then an
+/// error in the log, and is read again when it is whole.
 class JwksFile final : public KeySource {
 public:
     /// Reads it for the first time. The error says what is wrong, without the path.

@@ -15,8 +15,8 @@ inline constexpr std::size_t kMinTicketZone = std::size_t{64} * 1024;  // bytes,
 /// over reloads that don't change its size.
 ngx_shm_zone_t* add_ticket_zone(ngx_conf_t* cf, std::size_t size) noexcept;
 
-/// Uses up a ticket that `verifier` took, if its rules say `once`; otherwise does nothing. The error is what the client is
-/// told: 4002 for a ticket that was used before, 4017 when there is no room to remember this one. `log` hears more.
+/// Uses up a ticket that `verifier` took, if its rules say `once`; otherwise does nothing. The error is what the client
+/// is told: 4002 for a ticket that was used before, 4017 when there is no room to remember this one. `log` hears more.
 std::optional<event::Error> use_once(ngx_shm_zone_t* zone, const TicketVerifier& verifier, const Ticket& ticket,
                                      WallTime now, ngx_log_t* log) noexcept;
 

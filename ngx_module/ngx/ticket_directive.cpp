@@ -55,9 +55,10 @@ char* read_algorithms(ngx_conf_t* cf, const ngx_str_t& argument, std::string_vie
         const std::string name(list.substr(0, comma));
         const auto algorithm = parse_algorithm(name);
         if (!algorithm) {
-            return fail(cf, "unknown algorithm \"" + name + "\" in " + quoted(argument) +
-                                " of \"weft_ticket\", expected some of HS256, HS384, HS512, RS256, PS256, ES256, ES384, "
-                                "EdDSA with commas between them");
+            return fail(cf,
+                        "unknown algorithm \"" + name + "\" in " + quoted(argument) +
+                            " of \"weft_ticket\", expected some of HS256, HS384, HS512, RS256, PS256, ES256, ES384, "
+                            "EdDSA with commas between them");
         }
         set.add(*algorithm);
         if (comma == std::string_view::npos) return NGX_CONF_OK;
@@ -133,7 +134,8 @@ char* add_key(ngx_conf_t* cf, ngx_str_t path, AlgorithmSet algorithms, KeyRing& 
         added = keys.add_public({}, *key, algorithms);
     } else {
         auto secret = read_key(content.bytes);
-        if (!secret) return wrong(secret.error() + ", expected a secret, a public key in PEM, or jwks=FILE for a JWK set");
+        if (!secret)
+            return wrong(secret.error() + ", expected a secret, a public key in PEM, or jwks=FILE for a JWK set");
         const Wiped wiped{std::move(*secret)};
         added = keys.add_secret({}, wiped.bytes, algorithms);
     }

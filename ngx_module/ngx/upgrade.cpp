@@ -279,8 +279,8 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     } else if (token.empty()) {
         refusal = event::Error{Code::authentication_required, "no ticket came with the request", {}};
     } else if (auto ticket = location.tickets->verify(token, wall_now())) {
-        refusal = use_once(worker->settings().ticket_zone, *location.tickets, *ticket, wall_now(),
-                           request->connection->log);
+        refusal =
+            use_once(worker->settings().ticket_zone, *location.tickets, *ticket, wall_now(), request->connection->log);
         if (!refusal) {
             identity = std::make_shared<const Identity>(Identity{std::move(ticket->user), std::move(ticket->grants)});
         }
