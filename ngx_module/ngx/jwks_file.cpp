@@ -115,7 +115,7 @@ std::optional<KeyRing> JwksFile::look(WallTime now) {
 /// The file was read by the master so far, which may be allowed more: better said now than when keys are rotated.
 void JwksFile::look_readable() noexcept {
     looked_ = true;
-    if (access(path_.c_str(), R_OK) != 0) complain(std::string("workers can't read it: ") + std::strerror(errno));
+    if (access(path_.c_str(), R_OK) != 0) complain(std::strerror(errno));
 }
 
 void JwksFile::complain(const std::string& why) noexcept {
