@@ -115,10 +115,6 @@ my @wrong = (
     [ 'overflow',        http     => 'weft_channel x { overflow some; }',            qr{invalid value of "overflow" in "weft_channel", expected "overflow close;", "overflow drop_oldest;"} ],
     [ 'overflow twice',  http     => 'weft_channel x { overflow close; overflow close; }', qr{"overflow" is duplicate in "weft_channel"} ],
     [ 'send memory',     http     => 'weft_send_memory 1k;',                         qr{invalid size "1k" in "weft_send_memory", expected 1048576 bytes or more, for example 256m} ],
-    [ 'single use',      location => "weft_ticket key=$key once;",                   qr{not supported yet} ],
-    [ 'RS256',           location => "weft_ticket key=$key alg=RS256;",              qr{not supported yet} ],
-    [ 'ES256',           location => "weft_ticket key=$key alg=ES256;",              qr{not supported yet} ],
-    [ 'alg none',        location => "weft_ticket key=$key alg=none;",               qr{not supported} ],
 );
 for (@wrong) {
     my ($statement, $level, $line, $says) = @$_;

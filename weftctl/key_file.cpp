@@ -2,7 +2,6 @@
 
 #include <openssl/crypto.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -13,26 +12,43 @@
 
 namespace weft {
 
-KeyFile::KeyFile(const std::string& path) {
-    std::array<char, 4097> content;
+FileContent::FileContent(const std::string& path, std::size_t most) {
     std::ifstream file(path, std::ios::binary);
     if (!file) throw Failure("can't open " + path + ": " + std::strerror(errno));
-    file.read(content.data(), content.size());
+    text_.resize(most + 1);
+    file.read(text_.data(), static_cast<std::streamsize>(text_.size()));
     const auto size = static_cast<std::size_t>(file.gcount());
     if (file.bad() || (size == 0 && !file.eof())) throw Failure("can't read " + path);
-    if (size == content.size()) throw Failure(path + " is too long for a key file: at most 4096 bytes");
-    auto key = read_key({content.data(), size});
-    OPENSSL_cleanse(content.data(), content.size());
-    if (!key) throw Failure(path + ": " + key.error());
-    key_ = std::move(*key);
-    if (key_.size() < kMinKey) {
-        throw Failure(path + ": the key has " + std::to_string(key_.size()) + " bytes, at least " +
-                      std::to_string(kMinKey) + " are needed; weftctl keygen makes one");
-    }
+    if (size > most) throw Failure(path + " is too long: at most " + std::to_string(most) + " bytes");
+    text_.resize(size);
 }
 
-KeyFile::~KeyFile() {
-    OPENSSL_cleanse(key_.data(), key_.size());
+FileContent::~FileContent() {
+    OPENSSL_cleanse(text_.data(), text_.size());
+}
+
+SigningKey read_signing_key(const std::string& path) {
+    const FileContent content(path, kMaxKeyFile);
+    auto key = SigningKey::read(content.text());
+    if (!key) throw Failure(path + ": " + key.error() + "; weftctl keygen makes one");
+    return std::move(*key);
+}
+
+Algorithm known_algorithm(const std::string& option, const std::string& text) {
+    const auto algorithm = parse_algorithm(text);
+    if (!algorithm) {
+        throw UsageError(option + " " + text + ": expected HS256, HS384, HS512, RS256, PS256, ES256, ES384 or EdDSA");
+    }
+    return *algorithm;
+}
+
+Algorithm choose_algorithm(const std::string& text, const SigningKey& key) {
+    if (text.empty()) return key.usual();
+    const Algorithm algorithm = known_algorithm("--alg", text);
+    if (!key.fitting().has(algorithm)) {
+        throw UsageError("--alg " + text + ": the key is one for " + key.fitting().names());
+    }
+    return algorithm;
 }
 
 }  // namespace weft

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "auth/base64.hpp"
+#include "auth/jwks.hpp"
+#include "auth/signing_key.hpp"
 #include "codec/json_codec.hpp"
 #include "command.hpp"
 #include "duration.hpp"
@@ -20,8 +22,8 @@ namespace weft {
 namespace {
 
 struct TicketOptions {
-    std::string key_file, user, id, ttl = "1h";
-    std::vector<std::string> channels, methods;
+    std::string key_file, jwks_file, algorithm, key_name, user, id, issuer, claims, ttl = "1h";
+    std::vector<std::string> channels, methods, audiences;
     bool inspect = false;
     std::string token;
 };
@@ -85,30 +87,98 @@ std::string grants_json(const TicketOptions& options) {
     return json;
 }
 
+/// ",name:value" for a text that was given.
+std::string text_json(const char* name, const std::string& text) {
+    if (text.empty()) return {};
+    std::string json = std::string(",\"") + name + "\":";
+    append_json_string(json, text);
+    return json;
+}
+
+/// One audience as a string, several as an array.
+std::string audiences_json(const std::vector<std::string>& audiences) {
+    if (audiences.empty()) return {};
+    if (audiences.size() == 1) return text_json("aud", audiences.front());
+    std::string json = ",\"aud\":";
+    for (const std::string& audience : audiences) {
+        json += &audience == &audiences.front() ? '[' : ',';
+        append_json_string(json, audience);
+    }
+    return json + ']';
+}
+
+/// The members of --claims, with a comma in front. That none is given twice is for the verifier to say.
+std::string other_claims(const std::string& text) {
+    if (text.empty()) return {};
+    simdjson::dom::parser parser;
+    simdjson::dom::object object;
+    if (parser.parse(text).get(object) != simdjson::SUCCESS) throw UsageError("--claims: expected a JSON object");
+    const std::string members = simdjson::minify(object);
+    return object.size() == 0 ? std::string() : ',' + members.substr(1, members.size() - 2);
+}
+
+/// What the server has to take: any issuer, any audience.
+TicketVerifier verifier_of(const SigningKey& key, Algorithm algorithm) {
+    KeyRing ring;
+    const auto added = key.public_key() != nullptr ? ring.add_public({}, *key.public_key(), {algorithm})
+                                                   : ring.add_secret({}, key.secret(), {algorithm});
+    if (!added) throw Failure(added.error());
+    auto verifier = TicketVerifier::create({}, std::move(ring));
+    if (!verifier) throw Failure(verifier.error());
+    return std::move(*verifier);
+}
+
 void issue(const TicketOptions& options) {
     if (options.key_file.empty()) throw UsageError("ticket: --key is missing (weftctl keygen makes one)");
+    if (!options.jwks_file.empty()) throw UsageError("ticket: --jwks is for --inspect");
     if (options.user.empty()) throw UsageError("ticket: --user is missing");
     const auto ttl = parse_duration(options.ttl);
     if (!ttl) throw UsageError("--ttl " + options.ttl + ": expected a duration such as 90s, 10m, 1h or 7d");
+    if (options.key_name.size() > kMaxKeyName) throw UsageError("--kid: at most 255 bytes");
     const WallTime issued = now();
     std::string claims = "{\"sub\":";
     append_json_string(claims, options.user);
     claims += ",\"iat\":" + std::to_string(unix_seconds(issued));
     claims += ",\"exp\":" + std::to_string(unix_seconds(issued + *ttl));
-    if (!options.id.empty()) {
-        claims += ",\"jti\":";
-        append_json_string(claims, options.id);
-    }
-    claims += grants_json(options) + '}';
+    claims += text_json("jti", options.id) + text_json("iss", options.issuer) + audiences_json(options.audiences);
+    claims += grants_json(options) + other_claims(options.claims) + '}';
 
-    const KeyFile file(options.key_file);
-    const auto compact = sign_ticket(claims, file.key());
+    const SigningKey key = read_signing_key(options.key_file);
+    const Algorithm algorithm = choose_algorithm(options.algorithm, key);
+    const auto compact = sign_ticket(claims, key, algorithm, options.key_name);
     if (!compact) throw Failure(compact.error());
     // No ticket leaves that a server would refuse (a pattern given twice, a name too long, …).
-    const auto verifier = TicketVerifier::create({}, file.key());
-    if (!verifier) throw Failure(verifier.error());
-    if (const auto ticket = verifier->verify(*compact, issued); !ticket) throw UsageError(ticket.error().detail);
+    if (const auto ticket = verifier_of(key, algorithm).verify(*compact, issued); !ticket) {
+        throw UsageError(ticket.error().detail);
+    }
     std::cout << *compact << '\n';
+}
+
+/// What a server with this --key or --jwks would have; --alg as in weft_ticket, for one.
+TicketVerifier server_of(const TicketOptions& options) {
+    AlgorithmSet allowed;
+    if (!options.algorithm.empty()) allowed.add(known_algorithm("--alg", options.algorithm));
+    KeyRing ring;
+    if (!options.jwks_file.empty()) {
+        const FileContent content(options.jwks_file, kMaxJwks);
+        auto keys = parse_jwks(content.text(), allowed);
+        if (!keys) throw Failure(options.jwks_file + ": " + keys.error());
+        ring = std::move(*keys);
+    } else {
+        const FileContent content(options.key_file, kMaxKeyFile);
+        tl::expected<void, std::string> added;
+        if (auto open = PublicKey::from_pem(content.text())) {
+            added = ring.add_public({}, *open, allowed);
+        } else {
+            const SigningKey key = read_signing_key(options.key_file);
+            added = key.public_key() != nullptr ? ring.add_public({}, *key.public_key(), allowed)
+                                                : ring.add_secret({}, key.secret(), allowed);
+        }
+        if (!added) throw Failure(options.key_file + ": " + added.error());
+    }
+    auto verifier = TicketVerifier::create({}, std::move(ring));
+    if (!verifier) throw Failure(verifier.error());
+    return std::move(*verifier);
 }
 
 /// One of the token's JSON parts on one line, without what a terminal would obey.
@@ -125,11 +195,8 @@ void show(std::string_view name, std::string_view part) {
 
 /// Throws Failure when the server would refuse the ticket now.
 void judge(std::string_view token, const TicketOptions& options) {
-    const KeyFile file(options.key_file);
-    const auto verifier = TicketVerifier::create({}, file.key());
-    if (!verifier) throw Failure(verifier.error());
     const WallTime time = now();
-    const auto ticket = verifier->verify(token, time);
+    const auto ticket = server_of(options).verify(token, time);
     if (!ticket) throw Failure("the ticket is refused: " + ticket.error().detail);
     std::string until;
     append_timestamp(until, ticket->expires_at);
@@ -151,7 +218,7 @@ void inspect(const TicketOptions& options) {
     if (second == std::string::npos) throw Failure("not a ticket: expected three parts with dots between them");
     show("header", std::string_view(token).substr(0, first));
     show("claims", std::string_view(token).substr(first + 1, second - first - 1));
-    if (options.key_file.empty()) {
+    if (options.key_file.empty() && options.jwks_file.empty()) {
         std::cout << "signature: not checked (no --key)\n";
     } else {
         judge(token, options);
@@ -163,23 +230,30 @@ void inspect(const TicketOptions& options) {
 void add_ticket_command(CLI::App& app) {
     auto options = std::make_shared<TicketOptions>();
     CLI::App* command = app.add_subcommand("ticket", "Make a ticket, or show what is in one");
-    command->add_option("--key", options->key_file, "File with the key, as weft_ticket key= names it");
-    CLI::Option* user = command->add_option("--user", options->user, "Who the client is (sub)");
-    CLI::Option* channel =
+    CLI::Option* key = command->add_option("--key", options->key_file,
+                                           "File with the secret or private key; for --inspect also a public key");
+    command->add_option("--jwks", options->jwks_file, "For --inspect: file with a JWK set")->excludes(key);
+    command->add_option("--alg", options->algorithm,
+                        "HS256, HS384, HS512, RS256, PS256, ES256, ES384 or EdDSA; default: the key's usual one");
+    CLI::Option* user = command->add_option("--user,--sub", options->user, "Who the client is (sub)");
+    // What is in the ticket, which is not for --inspect.
+    std::vector<CLI::Option*> contents = {
+        user,
         command->add_option("--channel", options->channels, "PATTERN=ACTION,... (may be given several times)")
-            ->allow_extra_args(false);
-    CLI::Option* rpc =
+            ->allow_extra_args(false),
         command->add_option("--rpc", options->methods, "Pattern of rpc methods (may be given several times)")
-            ->allow_extra_args(false);
-    CLI::Option* ttl =
-        command->add_option("--ttl", options->ttl, "How long it is good for: 90s, 10m, 1h, 7d")->capture_default_str();
-    CLI::Option* id = command->add_option("--id", options->id, "Its name (jti), for single use");
-    command->add_flag("--inspect", options->inspect, "Show TOKEN, or the one on stdin; with --key also check it")
-        ->excludes(user)
-        ->excludes(channel)
-        ->excludes(rpc)
-        ->excludes(ttl)
-        ->excludes(id);
+            ->allow_extra_args(false),
+        command->add_option("--ttl", options->ttl, "How long it is good for: 90s, 10m, 1h, 7d")->capture_default_str(),
+        command->add_option("--id,--jti", options->id, "Its name (jti), for single use"),
+        command->add_option("--iss", options->issuer, "Who issues it (iss)"),
+        command->add_option("--aud", options->audiences, "Whom it is for (aud; may be given several times)")
+            ->allow_extra_args(false),
+        command->add_option("--kid", options->key_name, "The name of the key (kid), as the JWK set has it"),
+        command->add_option("--claims", options->claims, "More claims, as a JSON object"),
+    };
+    CLI::Option* look =
+        command->add_flag("--inspect", options->inspect, "Show TOKEN, or the one on stdin; with --key also check it");
+    for (CLI::Option* option : contents) look->excludes(option);
     command->add_option("token", options->token, "For --inspect")->type_name("TOKEN");
     command->callback([options] {
         if (options->inspect) {

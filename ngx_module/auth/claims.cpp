@@ -69,6 +69,7 @@ std::optional<TicketError> read_channels(element value, Grants& grants) {
     simdjson::dom::object object;
     if (value.get(object) != simdjson::SUCCESS) return TicketError{Kind::malformed, "channels is not an object"};
     std::vector<std::string_view> seen;  // views into the parser
+    seen.reserve(8);
     for (auto [key, actions] : object) {
         if (grants.size() == Grants::kMaxPatterns) return TicketError{Kind::malformed, "too many patterns"};
         for (std::string_view other : seen) {
@@ -127,15 +128,29 @@ std::optional<TicketError> read_id(element value, std::string& id) {
     return std::nullopt;
 }
 
-/// A string, or for `aud` also an array of strings (RFC 7519 §4.1.3).
-bool is_audience(element value) {
-    if (value.is_string()) return true;
-    simdjson::dom::array list;
-    if (value.get(list) != simdjson::SUCCESS) return false;
-    for (element item : list) {
-        if (!item.is_string()) return false;
+std::optional<TicketError> read_issuer(element value, std::optional<std::string>& issuer) {
+    std::string_view text;
+    if (value.get(text) != simdjson::SUCCESS) return TicketError{Kind::claims, "iss is not a string"};
+    issuer = text;
+    return std::nullopt;
+}
+
+/// A string, or an array of strings (RFC 7519 §4.1.3).
+std::optional<TicketError> read_audiences(element value, std::vector<std::string>& audiences) {
+    const auto wrong = [] { return TicketError{Kind::claims, "aud is not a string or an array of strings"}; };
+    std::string_view text;
+    if (value.get(text) == simdjson::SUCCESS) {
+        audiences.emplace_back(text);
+        return std::nullopt;
     }
-    return true;
+    simdjson::dom::array list;
+    if (value.get(list) != simdjson::SUCCESS) return wrong();
+    for (element item : list) {
+        if (item.get(text) != simdjson::SUCCESS) return wrong();
+        if (audiences.size() == kMaxAudiences) return TicketError{Kind::claims, "aud has more than 64 items"};
+        audiences.emplace_back(text);
+    }
+    return std::nullopt;
 }
 
 }  // namespace
@@ -150,6 +165,7 @@ tl::expected<Claims, TicketError> parse_claims(std::string_view json) {
     std::optional<WallTime> expires_at;
     bool has_user = false;
     std::vector<std::string_view> seen;
+    seen.reserve(16);  // growing from nothing would cost most tickets five allocations
     for (auto [name, value] : object) {
         for (std::string_view other : seen) {
             if (other == name) return refuse(Kind::malformed, "a claim is given twice");
@@ -170,9 +186,9 @@ tl::expected<Claims, TicketError> parse_claims(std::string_view json) {
         } else if (name == "rpc") {
             error = read_methods(value, claims.ticket.grants);
         } else if (name == "iss") {
-            if (!value.is_string()) error = TicketError{Kind::claims, "iss is not a string"};
+            error = read_issuer(value, claims.issuer);
         } else if (name == "aud") {
-            if (!is_audience(value)) error = TicketError{Kind::claims, "aud is not a string or an array of strings"};
+            error = read_audiences(value, claims.audiences);
         } else if (name == "exp" || name == "nbf" || name == "iat") {
             auto time = numeric_date(name, value);
             if (!time) return tl::unexpected(std::move(time.error()));

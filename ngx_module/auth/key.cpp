@@ -1,4 +1,7 @@
 #include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
 
 #include "auth/base64.hpp"
 #include "auth/ticket.hpp"
@@ -30,9 +33,29 @@ std::optional<std::string> decode_hex(std::string_view text) {
     return bytes;
 }
 
+/// What a file holds that is no secret; null for one that may be. A public key taken for a secret would let everybody
+/// sign (RFC 8725 §2.1).
+const char* other_content(std::string_view content) noexcept {
+    const std::size_t first = content.find_first_not_of(" \t\r\n");
+    const std::string_view text = first == std::string_view::npos ? std::string_view() : content.substr(first);
+    if (content.find("-----BEGIN ") != std::string_view::npos) return "PEM";
+    if (text.starts_with('{') || text.starts_with('[')) return "JSON";
+    for (const char* type : {"ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"}) {
+        if (text.starts_with(type)) return "an OpenSSH public key";
+    }
+    const auto* bytes = reinterpret_cast<const unsigned char*>(content.data());
+    EVP_PKEY* key = d2i_PUBKEY(nullptr, &bytes, static_cast<long>(content.size()));
+    EVP_PKEY_free(key);
+    ERR_clear_error();
+    return key != nullptr ? "a public key in DER" : nullptr;
+}
+
 }  // namespace
 
 tl::expected<std::string, std::string> read_key(std::string_view file_content) {
+    if (const char* other = other_content(file_content)) {
+        return tl::unexpected("it holds " + std::string(other) + ", not a secret");
+    }
     if (file_content.ends_with("\r\n")) {
         file_content.remove_suffix(2);
     } else if (file_content.ends_with('\n')) {

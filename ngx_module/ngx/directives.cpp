@@ -1,7 +1,6 @@
 #include "ngx/directives.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -9,6 +8,8 @@
 #include "ngx/conf_values.hpp"
 #include "ngx/connection_log.hpp"
 #include "ngx/settings.hpp"
+#include "ngx/single_use.hpp"
+#include "ngx/ticket_directive.hpp"
 #include "ngx/zone.hpp"
 #include "weft/link_session.hpp"
 
@@ -22,7 +23,6 @@ constexpr std::size_t kMaxEchoSize = std::size_t{64} * 1024 * 1024;  // which do
 constexpr std::size_t kMinSendQueue = std::size_t{4} * 1024;
 constexpr std::size_t kNoMost = SIZE_MAX / 2;
 constexpr std::size_t kMinSendMemory = std::size_t{1024} * 1024;
-constexpr std::size_t kMaxKeyFile = std::size_t{64} * 1024;
 
 char* not_supported(ngx_conf_t* cf, const std::string& what) noexcept {
     return fail(cf, what + " is not supported yet");
@@ -76,6 +76,16 @@ char* set_zone(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
                             std::to_string(kMinZone / 1024) + "k, for example 16m");
     }
     settings.zone_size = static_cast<std::size_t>(size);
+    if (cf->args->nelts == 2) return NGX_CONF_OK;
+    auto tickets = parameter(args(cf)[2], "tickets");
+    const ssize_t tickets_size = tickets ? ngx_parse_size(&*tickets) : NGX_ERROR;
+    if (tickets_size == NGX_ERROR || tickets_size < static_cast<ssize_t>(kMinTicketZone)) {
+        return fail(cf, "invalid parameter " + quoted(args(cf)[2]) +
+                            " in \"weft_zone\", expected tickets=SIZE of at "
+                            "least " +
+                            std::to_string(kMinTicketZone / 1024) + "k, for example tickets=4m");
+    }
+    settings.ticket_zone_size = static_cast<std::size_t>(tickets_size);
     return NGX_CONF_OK;
 }
 
@@ -166,66 +176,8 @@ char* set_channel(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
 
 // --- locations ---
 
-/// A key file's bytes, read at start by the master, so it need not be readable by workers.
-tl::expected<std::string, std::string> read_file(const char* path) {
-    std::FILE* file = std::fopen(path, "rb");
-    if (file == nullptr) return tl::unexpected(std::string(std::strerror(errno)));
-    std::string content(kMaxKeyFile + 1, '\0');
-    const std::size_t size = std::fread(content.data(), 1, content.size(), file);
-    const bool failed = std::ferror(file) != 0;
-    std::fclose(file);
-    if (failed) return tl::unexpected(std::string("it can't be read"));
-    if (size > kMaxKeyFile) return tl::unexpected(std::string("it is longer than 64k"));
-    content.resize(size);
-    return content;
-}
-
 char* set_ticket(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
-    auto& settings = *static_cast<LocationSettings*>(conf);
-    if (settings.tickets) return const_cast<char*>("is duplicate");
-    TicketRules rules;
-    std::optional<ngx_str_t> key;
-    for (ngx_uint_t i = 1; i < cf->args->nelts; ++i) {
-        const ngx_str_t& argument = args(cf)[i];
-        if (const auto path = parameter(argument, "key")) {
-            key = path;
-        } else if (const auto algorithm = parameter(argument, "alg")) {
-            rules.algorithm = view(*algorithm);
-            if (rules.algorithm != "HS256") return not_supported(cf, quoted(argument) + " in \"weft_ticket\"");
-        } else if (const auto age = parameter(argument, "max_age")) {
-            const auto time = read_time(*age, 1000);
-            if (!time)
-                return fail(cf,
-                            "invalid time " + quoted(argument) + " in \"weft_ticket\", expected at least max_age=1s");
-            rules.max_age = std::chrono::seconds(*time / 1000);
-        } else if (const auto leeway = parameter(argument, "leeway")) {
-            const auto time = read_time(*leeway, 0);
-            if (!time)
-                return fail(cf,
-                            "invalid time " + quoted(argument) + " in \"weft_ticket\", expected for example leeway=5s");
-            rules.leeway = std::chrono::seconds(*time / 1000);
-        } else if (view(argument) == "once" || parameter(argument, "jwks") || parameter(argument, "iss") ||
-                   parameter(argument, "aud")) {
-            return not_supported(cf, quoted(argument) + " in \"weft_ticket\"");
-        } else {
-            return fail(cf,
-                        "invalid parameter " + quoted(argument) +
-                            " in \"weft_ticket\", expected key=FILE, and perhaps alg=HS256, max_age=TIME, leeway=TIME");
-        }
-    }
-    if (!key || key->len == 0) return fail(cf, "no key in \"weft_ticket\", expected key=FILE");
-    ngx_str_t path = *key;
-    if (ngx_conf_full_name(cf->cycle, &path, 1) != NGX_OK) return kFailed;
-    auto content = read_file(reinterpret_cast<const char*>(path.data));
-    if (!content) return fail(cf, "key file " + quoted(path) + " in \"weft_ticket\": " + content.error());
-    std::string& bytes = *content;
-    const auto secret = read_key(bytes);
-    ngx_explicit_memzero(bytes.data(), bytes.size());
-    if (!secret) return fail(cf, "key file " + quoted(path) + " in \"weft_ticket\": " + secret.error());
-    auto verifier = TicketVerifier::create(rules, *secret);
-    if (!verifier) return fail(cf, "key file " + quoted(path) + " in \"weft_ticket\": " + verifier.error());
-    settings.tickets = std::make_shared<const TicketVerifier>(std::move(*verifier));
-    return NGX_CONF_OK;
+    return read_ticket_directive(cf, static_cast<LocationSettings*>(conf)->tickets);
 }
 
 char* set_origin(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
@@ -396,7 +348,7 @@ ngx_command_t location_directive(const char* name, ngx_uint_t where,
 
 ngx_command_t directives[] = {
     http_directive("weft_sidecar", NGX_CONF_TAKE1, set_sidecar),
-    http_directive("weft_zone", NGX_CONF_TAKE1, set_zone),
+    http_directive("weft_zone", NGX_CONF_TAKE12, set_zone),
     http_directive("weft_drain", NGX_CONF_TAKE1, set_drain),
     http_directive("weft_send_memory", NGX_CONF_TAKE1, set_send_memory),
     http_directive("weft_channel", NGX_CONF_BLOCK | NGX_CONF_TAKE1, set_channel),
@@ -429,7 +381,11 @@ char* init_main_settings(ngx_conf_t* cf, void* conf) noexcept {
     if (settings.sidecar.empty()) settings.sidecar = MainSettings::kDefaultSidecar;
     if (settings.zone_size == 0) settings.zone_size = MainSettings::kDefaultZone;
     settings.zone = add_zone(cf, settings.zone_size);
-    return settings.zone == nullptr ? kFailed : NGX_CONF_OK;
+    if (settings.zone == nullptr) return kFailed;
+    if (!settings.tickets_once) return NGX_CONF_OK;
+    if (settings.ticket_zone_size == 0) settings.ticket_zone_size = settings.zone_size;
+    settings.ticket_zone = add_ticket_zone(cf, settings.ticket_zone_size);
+    return settings.ticket_zone == nullptr ? kFailed : NGX_CONF_OK;
 }
 
 void* create_location_settings(ngx_conf_t* cf) noexcept {

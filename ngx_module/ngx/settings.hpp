@@ -20,6 +20,9 @@ struct MainSettings {
     std::string sidecar;        // empty until merged: kDefaultSidecar
     std::size_t zone_size = 0;  // bytes; 0 until merged
     ngx_shm_zone_t* zone = nullptr;
+    bool tickets_once = false;              // some weft_ticket says `once`
+    std::size_t ticket_zone_size = 0;       // bytes; 0 until merged: as zone_size
+    ngx_shm_zone_t* ticket_zone = nullptr;  // null unless tickets_once
     ChannelRules rules;
     std::optional<ngx_msec_t> drain;
     std::optional<std::size_t> send_memory;  // bytes, of each worker

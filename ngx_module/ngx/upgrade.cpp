@@ -4,6 +4,7 @@
 #include "auth/ticket_mask.hpp"
 #include "ngx/connection_log.hpp"
 #include "ngx/response.hpp"
+#include "ngx/single_use.hpp"
 #include "ngx/socket.hpp"
 #include "ngx/variables.hpp"
 #include "websocket/handshake.hpp"
@@ -278,8 +279,12 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     } else if (token.empty()) {
         refusal = event::Error{Code::authentication_required, "no ticket came with the request", {}};
     } else if (auto ticket = location.tickets->verify(token, wall_now())) {
-        identity = std::make_shared<const Identity>(Identity{std::move(ticket->user), std::move(ticket->grants),
-                                                             Revocations::ticket_hash(ticket->id), wall_now()});
+        refusal =
+            use_once(worker->settings().ticket_zone, *location.tickets, *ticket, wall_now(), request->connection->log);
+        if (!refusal) {
+            identity = std::make_shared<const Identity>(Identity{std::move(ticket->user), std::move(ticket->grants),
+                                                                 Revocations::ticket_hash(ticket->id), wall_now()});
+        }
     } else {
         ngx_log_error(NGX_LOG_INFO, request->connection->log, 0, "weft: ticket refused: %s",
                       ticket.error().detail.c_str());

@@ -27,6 +27,10 @@ let demo, folder;
 before(async () => {
   folder = fs.mkdtempSync(path.join(os.tmpdir(), 'weft-docs.'));
   fs.writeFileSync(path.join(folder, 'ticket.key'), randomBytes(32).toString('hex'));
+  const weftctl = path.join(build, 'weftctl');
+  const { stdout: pem } = await run(weftctl, ['keygen', '--alg', 'ES256', '--public', path.join(folder, 'ticket.pub')]);
+  fs.writeFileSync(path.join(folder, 'ticket.pem'), pem);
+  fs.writeFileSync(path.join(folder, 'jwks.json'), (await run(weftctl, ['jwks', `a=${path.join(folder, 'ticket.pem')}`])).stdout);
   demo = await startNodes();
 });
 after(async () => {
@@ -36,12 +40,13 @@ after(async () => {
 
 /** Runs nginx -t on a configuration, with the module, the key and nginx's own files where this test has them. */
 async function checkNginx(conf) {
-  const whole = conf.includes('http {') ? conf : `load_module modules/ngx_http_weft_module.so;\nevents {}\nhttp {\n${conf}\n}\n`;
+  const inside = /^location /m.test(conf) && !/^server /m.test(conf) ? `server {\nlisten 8000;\n${conf}\n}` : conf;
+  const whole = conf.includes('http {') ? conf : `load_module modules/ngx_http_weft_module.so;\nevents {}\nhttp {\n${inside}\n}\n`;
   const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/${name};`);
   const here = whole
     .replace('modules/ngx_http_weft_module.so', path.join(build, 'ngx_http_weft_module.so'))
     .replace('http {', `pid ${folder}/nginx.pid;\nhttp {\n${paths.join('\n')}\naccess_log off;`)
-    .replaceAll('/etc/weft/ticket.key', path.join(folder, 'ticket.key'))
+    .replaceAll(/\/etc\/weft\/(ticket\.key|ticket\.pub|jwks\.json)/g, (_, name) => path.join(folder, name))
     .replaceAll('/var/log/nginx', folder);
   const file = path.join(folder, 'nginx.conf');
   fs.writeFileSync(file, here);
