@@ -143,6 +143,7 @@ TEST_F(GatewayOverflow, StopsReadingClientsWhileTooMuchWaitsForWeftd) {
     EndpointSettings at;
     at.max_message = 2 << 20;
     at.rate = {};
+    at.byte_rate = {};
     at.heartbeat = 1s;
     at.heartbeat_timeout = 500ms;
     Client& flood = connect(everything("eve"), at, wire);
@@ -184,6 +185,7 @@ TEST_F(GatewayOverflow, ReadsOnWhenTheLinkIsLost) {
     EndpointSettings at;
     at.max_message = 2 << 20;
     at.rate = {};
+    at.byte_rate = {};
     Client& flood = connect(everything("eve"), at, wire);
     link_stuck = true;
     while (flood.socket->may_read()) {
