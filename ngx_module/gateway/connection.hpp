@@ -28,7 +28,7 @@ struct Feed;
 /// What nginx.conf says of a location. Outlives the connections that were opened there.
 struct EndpointSettings {
     Rate rate{100.0, 200};                                // messages of one connection
-    ByteRate byte_rate{1024.0 * 1024, 4 * 1024 * 1024};   // of those messages
+    ByteRate byte_rate;                                   // of those messages
     Rate user_rate;                                       // messages of one user, over all workers
     Rate address_rate;                                    // messages from one address, over all workers
     std::uint32_t max_subscriptions = 256;                // of one connection

@@ -16,6 +16,9 @@ constexpr ngx_msec_t kLeastFirst = 1'000;
 constexpr ngx_msec_t kMostFirst = 600'000;  // until then there is no heartbeat
 constexpr ngx_uint_t kLeastDepth = 2;       // a message and its payload
 
+/// Without weft_rate, and with one that says nothing of bytes.
+constexpr ByteRate kDefaultBytes{1024.0 * 1024, std::uint64_t{4} * 1024 * 1024};
+
 char* const kDuplicate = const_cast<char*>("is duplicate");
 
 LimitSettings& limits_of(void* conf) noexcept {
@@ -61,10 +64,8 @@ void LimitSettings::inherit(const LimitSettings& outer) noexcept {
 }
 
 void LimitSettings::apply(EndpointSettings& endpoint) const noexcept {
-    if (traffic) {
-        endpoint.rate = traffic->messages;
-        endpoint.byte_rate = traffic->bytes;
-    }
+    if (traffic) endpoint.rate = traffic->messages;
+    endpoint.byte_rate = traffic ? traffic->bytes : kDefaultBytes;
     if (user_rate) endpoint.user_rate = *user_rate;
     if (address_rate) endpoint.address_rate = *address_rate;
     if (subscriptions) endpoint.max_subscriptions = *subscriptions;
@@ -76,7 +77,7 @@ char* set_rate(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     auto& setting = limits_of(conf).traffic;
     if (setting) return kDuplicate;
     setting.emplace();
-    setting->bytes = EndpointSettings().byte_rate;
+    setting->bytes = kDefaultBytes;
     return read_traffic(cf, words(cf), setting->messages, setting->bytes) ? NGX_CONF_OK : kFailed;
 }
 

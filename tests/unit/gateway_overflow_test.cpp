@@ -143,7 +143,6 @@ TEST_F(GatewayOverflow, StopsReadingClientsWhileTooMuchWaitsForWeftd) {
     EndpointSettings at;
     at.max_message = 2 << 20;
     at.rate = {};
-    at.byte_rate = {};
     at.heartbeat = 1s;
     at.heartbeat_timeout = 500ms;
     Client& flood = connect(everything("eve"), at, wire);
@@ -185,7 +184,6 @@ TEST_F(GatewayOverflow, ReadsOnWhenTheLinkIsLost) {
     EndpointSettings at;
     at.max_message = 2 << 20;
     at.rate = {};
-    at.byte_rate = {};
     Client& flood = connect(everything("eve"), at, wire);
     link_stuck = true;
     while (flood.socket->may_read()) {
