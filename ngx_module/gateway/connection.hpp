@@ -32,7 +32,7 @@ struct EndpointSettings {
     Rate user_rate;                                       // messages of one user, over all workers
     Rate address_rate;                                    // messages from one address, over all workers
     std::uint32_t max_subscriptions = 256;                // of one connection
-    std::uint32_t max_rpcs = 64;                          // of one connection, unanswered; at most kMostRpcs
+    std::uint32_t max_rpcs = 512;                         // of one connection, unanswered; at most kMostRpcs
     std::chrono::milliseconds first_subscribe{0};         // until a connection must have subscribed; 0: never
     std::chrono::milliseconds heartbeat{30'000};          // of silence until the peer is probed
     std::chrono::milliseconds heartbeat_timeout{10'000};  // from the probe until the peer is taken for dead
