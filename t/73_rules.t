@@ -133,7 +133,7 @@ for (
     [ 'x { deny everything; }',   qr/"deny all;" or some of subscribe, publish, signal, presence and history, not "everything"/ ],
     [ 'x { deny *; }',            qr/not "\*"/ ],
     [ 'x { ack all; }',           qr/"ack local;" or "ack peer;"/ ],
-    [ 'x { history 100; }',       qr/invalid value of "history" in "weft_channel", expected how many .* "history 100 10m;"/ ],
+    [ 'x { history 100; }',       qr/invalid value of "history" in "weft_channel", expected a number of publications .* "history 100 10m;"/ ],
     [ 'x { history 0 10m; }',     qr/invalid value of "history"/ ],
     [ 'x { history 10 soon; }',   qr/invalid value of "history"/ ],
     [ 'x { history 10 1m 2m; }',  qr/invalid value of "history"/ ],

@@ -37,7 +37,7 @@ struct ChannelRule {
     Rate rate{};                               // of what clients publish, all of them together; no limit by default
     std::size_t max_size = 0;                  // bytes of a publication's or signal's data; 0: any
     std::uint32_t max_members = 0;             // subscribed connections of this nginx; 0: any number
-    std::uint32_t history = 0;                 // publications that are kept; 0: none
+    std::uint32_t history_count = 0;           // publications that are kept; 0: none
     std::chrono::milliseconds history_age{0};  // and for how long
 };
 

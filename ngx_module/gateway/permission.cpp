@@ -10,7 +10,7 @@ bool rule_allows(const ChannelRule& rule, Action action) noexcept {
         case Action::publish: return rule.publish;
         case Action::signal: return rule.signal;
         case Action::presence: return rule.presence;
-        case Action::history: return rule.history != 0;
+        case Action::history: return rule.history_count != 0;
         case Action::subscribe: return true;
     }
     return false;

@@ -12,6 +12,7 @@ namespace weft {
 namespace {
 
 constexpr ngx_uint_t kMostHistory = 1'000'000;
+constexpr ngx_msec_t kLongestHistory = ngx_msec_t{365} * 24 * 3600 * 1000;
 constexpr ngx_uint_t kMostMembers = 1'000'000'000;
 
 /// The rule that a block makes, while it is being read.
@@ -77,12 +78,12 @@ char* read_history(ngx_conf_t* cf, std::string_view name, Words words, ChannelRu
     if (words.size() == 1 && view(words[0]) == "off") return NGX_CONF_OK;
     const auto count = !words.empty() ? read_number(words[0], 1, kMostHistory) : std::nullopt;
     const auto age = words.size() == 2 ? read_time(words[1], 1) : std::nullopt;
-    if (!count || !age) {
+    if (!count || !age || *age > kLongestHistory) {
         return wrong(cf, name,
-                     "how many publications (up to " + std::to_string(kMostHistory) +
-                         ") and for how long, for example \"history 100 10m;\", or \"history off;\"");
+                     "a number of publications up to " + std::to_string(kMostHistory) +
+                         " and a time up to 1y, such as \"history 100 10m;\", or \"history off;\"");
     }
-    rule.history = static_cast<std::uint32_t>(*count);
+    rule.history_count = static_cast<std::uint32_t>(*count);
     rule.history_age = std::chrono::milliseconds(*age);
     return NGX_CONF_OK;
 }

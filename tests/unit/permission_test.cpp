@@ -30,7 +30,7 @@ ChannelRules rules() {
     const auto publish = [](ChannelRule& rule) { rule.publish = true; };
     const auto open = [](ChannelRule& rule) { rule.open = true; };
     const auto presence = [](ChannelRule& rule) { rule.presence = true; };
-    const auto history = [](ChannelRule& rule) { rule.history = 10; };
+    const auto history = [](ChannelRule& rule) { rule.history_count = 10; };
     const auto silent = [](ChannelRule& rule) { rule.signal = false; };
     const auto deny = [](std::uint8_t actions) { return [actions](ChannelRule& rule) { rule.denied = actions; }; };
     add("chat:secret", deny(kAll), publish, open, presence, history);
