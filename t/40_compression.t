@@ -30,7 +30,7 @@ system("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -node
 my $node = $t->node(
     'a',
     listen => [ "127.0.0.1:$tls ssl sndbuf=16k", "127.0.0.1:$narrow sndbuf=16k" ],
-    http   => "    weft_channel drop:* { publish on; overflow drop_oldest; }\n",
+    http   => "    weft_channel drop:* { publish on; overflow drop_oldest; }\n    weft_rate 100r/s burst=200 bytes=off;\n",
     server => $echoes
         . "        ssl_certificate $cert;\n        ssl_certificate_key $cert.key;\n"
         . "        location /slow { weft_websocket; weft_ticket key=$key; weft_send_queue 256k; weft_compression on takeover=both; }\n"

@@ -16,8 +16,6 @@ tl::unexpected<TicketError> refuse(Kind kind, std::string detail) {
     return tl::unexpected(TicketError{kind, std::move(detail)});
 }
 
-constexpr Action kActions[] = {Action::subscribe, Action::publish, Action::signal, Action::presence, Action::history};
-
 /// A pattern as it may stand in a log: short, and nothing that a terminal would obey.
 std::string printable(std::string_view text) {
     constexpr std::size_t kMaxShown = 64;
@@ -54,13 +52,9 @@ std::optional<TicketError> read_actions(std::string_view pattern, element value,
     for (element item : list) {
         std::string_view name;
         if (item.get(name) != simdjson::SUCCESS) return wrong("has an item that is not a string");
-        bool known = false;
-        for (Action action : kActions) {
-            if (name != name_of(action)) continue;
-            actions |= static_cast<std::uint8_t>(action);
-            known = true;
-        }
-        if (!known) return wrong("has an unknown one: expected subscribe, publish, signal, presence or history");
+        const std::uint8_t bits = actions_of(name);
+        if (bits == 0) return wrong("has an unknown one: expected subscribe, publish, signal, presence, history or *");
+        actions |= bits;
     }
     return std::nullopt;
 }
@@ -78,13 +72,11 @@ std::optional<TicketError> read_channels(element value, Grants& grants) {
             }
         }
         seen.push_back(key);
-        auto pattern = ChannelPattern::parse(key);
-        if (!pattern) {
-            return TicketError{Kind::malformed, "channels \"" + printable(key) + "\" is not a pattern of channels"};
-        }
         std::uint8_t bits = 0;
         if (auto error = read_actions(key, actions, bits)) return error;
-        grants.add_channels(std::move(*pattern), bits);
+        if (!grants.add_channels(key, bits)) {
+            return TicketError{Kind::malformed, "channels \"" + printable(key) + "\" is not a pattern of channels"};
+        }
     }
     return std::nullopt;
 }
@@ -98,11 +90,9 @@ std::optional<TicketError> read_methods(element value, Grants& grants) {
         if (item.get(text) != simdjson::SUCCESS) {
             return TicketError{Kind::malformed, "rpc has an item that is not a string"};
         }
-        auto pattern = MethodPattern::parse(text);
-        if (!pattern) {
+        if (!grants.add_methods(text)) {
             return TicketError{Kind::malformed, "rpc \"" + printable(text) + "\" is not a pattern of methods"};
         }
-        grants.add_methods(std::move(*pattern));
     }
     return std::nullopt;
 }

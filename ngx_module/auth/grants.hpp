@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <tl/expected.hpp>
 #include <vector>
 
 #include "weft/channel.hpp"
@@ -12,18 +13,34 @@ namespace weft {
 
 enum class Action : std::uint8_t { subscribe = 1, publish = 2, signal = 4, presence = 8, history = 16 };
 
+inline constexpr Action kActions[] = {Action::subscribe, Action::publish, Action::signal, Action::presence,
+                                      Action::history};
+inline constexpr std::uint8_t kAllActions = 31;
+
 /// "subscribe"; empty for none.
 std::string_view name_of(Action action) noexcept;
 
+/// The bits of "subscribe" and so on, and of "*": all of them; 0 for any other word.
+std::uint8_t actions_of(std::string_view name) noexcept;
+
+/// Grants add up, whatever their order; what is denied is denied, whatever is granted. Nothing is granted at first.
 class Grants {
 public:
     static constexpr std::size_t kMaxPatterns = 256;  // of channels and methods together
 
-    /// Adds a channel pattern with a set of Action bits; several patterns that match add up.
-    void add_channels(ChannelPattern pattern, std::uint8_t actions);
-    void add_methods(MethodPattern pattern);
+    /// What a ticket says: a pattern of channels ("chat:*", "user:{sub}"), denied with a "!" in front, and a set of
+    /// Action bits. The error is a sentence.
+    tl::expected<void, std::string> add_channels(std::string_view text, std::uint8_t actions);
+    /// A pattern of methods ("orders.*"), denied with a "!" in front.
+    tl::expected<void, std::string> add_methods(std::string_view text);
 
-    [[nodiscard]] bool allows(Action action, std::string_view channel) const noexcept;
+    void add_channels(ChannelPattern pattern, std::uint8_t actions) { add(std::move(pattern), actions, false); }
+    void add_methods(MethodPattern pattern) { add(std::move(pattern), false); }
+
+    /// `user` is whose grants these are: `{sub}` in them. Without one `{sub}` is nobody.
+    [[nodiscard]] bool allows(Action action, std::string_view channel, std::string_view user = {}) const noexcept;
+    /// Whether it is denied by name, so that no rule that is open to everybody allows it either.
+    [[nodiscard]] bool denies(Action action, std::string_view channel, std::string_view user) const noexcept;
     [[nodiscard]] bool allows_rpc(std::string_view method) const noexcept;
     [[nodiscard]] std::size_t size() const noexcept { return channels_.size() + methods_.size(); }
 
@@ -31,9 +48,17 @@ private:
     struct ChannelGrant {
         ChannelPattern pattern;
         std::uint8_t actions;
+        bool denied;
     };
-    std::vector<ChannelGrant> channels_;
-    std::vector<MethodPattern> methods_;
+    struct MethodGrant {
+        MethodPattern pattern;
+        bool denied;
+    };
+    void add(ChannelPattern pattern, std::uint8_t actions, bool denied);
+    void add(MethodPattern pattern, bool denied);
+
+    std::vector<ChannelGrant> channels_;  // those that deny come first
+    std::vector<MethodGrant> methods_;    // likewise
 };
 
 }  // namespace weft

@@ -1,5 +1,6 @@
 #include "auth/origin.hpp"
 
+#include <exception>
 #include <optional>
 
 namespace weft {
@@ -98,31 +99,73 @@ std::optional<Origin> read_origin(std::string_view text) noexcept {
     return origin;
 }
 
+std::string lowered(std::string_view text) {
+    std::string lowered(text);
+    for (char& c : lowered) c = lower(c);
+    return lowered;
+}
+
 std::string normalised(const Origin& origin) {
-    std::string text;
-    for (char c : origin.scheme) text += lower(c);
-    text += "://";
-    for (char c : origin.host) text += lower(c);
+    std::string text = lowered(origin.scheme) + "://" + lowered(origin.host);
     if (origin.port != default_port(origin.scheme)) text += ':' + std::to_string(origin.port);
     return text;
 }
 
+/// Whether `host` is a name below `suffix`, which has its dot in front: one label or more, none of them empty.
+bool is_below(std::string_view host, std::string_view suffix) noexcept {
+    if (host.size() <= suffix.size() || !equal(host.substr(host.size() - suffix.size()), suffix)) return false;
+    const std::string_view labels = host.substr(0, host.size() - suffix.size());
+    return labels.front() != '.' && labels.back() != '.' && labels.find("..") == std::string_view::npos;
+}
+
+constexpr const char* kForms =
+    "expected scheme://host[:port] without a path, scheme://*.host, ~expression, same, null, none=on, none=off or *";
+
 }  // namespace
 
-tl::expected<OriginPolicy, std::string> OriginPolicy::parse(const std::vector<std::string_view>& entries) {
+tl::expected<OriginPolicy, std::string> OriginPolicy::parse(const std::vector<std::string_view>& entries,
+                                                            const Compile& compile) {
     OriginPolicy policy;
-    if (entries.empty()) return tl::unexpected(std::string("no origin is given: expected scheme://host[:port] or *"));
+    const auto refuse = [](std::string_view entry, std::string_view why) {
+        return tl::unexpected('"' + std::string(entry) + "\" " + std::string(why));
+    };
+    if (entries.empty()) return tl::unexpected(std::string("no origin is given: ") + kForms);
     for (std::string_view entry : entries) {
         if (entry == "*") {
             policy.any_ = true;
-            continue;
+        } else if (entry == "null") {
+            policy.null_ = true;
+        } else if (entry == "same") {
+            policy.same_host_ = true;
+        } else if (entry == "none=on" || entry == "none=off") {
+            policy.none_ = entry == "none=on";
+        } else if (entry.starts_with('~')) {
+            const bool caseless = entry.starts_with("~*");
+            const std::string_view text = entry.substr(caseless ? 2 : 1);
+            if (text.empty()) return refuse(entry, "is an empty expression");
+            if (!compile) return refuse(entry, "is an expression, and this program has none");
+            auto expression = compile(text, caseless);
+            if (!expression) return refuse(entry, "is no expression: " + expression.error());
+            policy.expressions_.push_back(std::move(*expression));
+        } else {
+            std::string text(entry);
+            if (text.starts_with("*.")) text.insert(0, "https://");
+            const std::size_t star = text.find("://*.");
+            const bool below = star != std::string::npos;
+            if (below) text.erase(star + 3, 2);
+            const std::optional<Origin> origin = read_origin(text);
+            if (!origin) return refuse(entry, std::string("is not an origin: ") + kForms);
+            const std::string_view host = origin->host;
+            const bool name = host.find_first_not_of("0123456789.") != std::string_view::npos && host.front() != '[';
+            if (below && (!name || host.front() == '.')) {
+                return refuse(entry, std::string("has a star before what is no name: ") + kForms);
+            }
+            policy.entries_.push_back(
+                {lowered(origin->scheme), (below ? "." : "") + lowered(host), origin->port, below});
         }
-        const std::optional<Origin> origin = read_origin(entry);
-        if (!origin) {
-            return tl::unexpected('"' + std::string(entry) +
-                                  "\" is not an origin: expected scheme://host[:port] without a path, or *");
-        }
-        policy.entries_.push_back(normalised(*origin));
+    }
+    if (!policy.any_ && !policy.null_ && policy.expressions_.empty() && policy.entries_.empty()) {
+        policy.same_host_ = true;
     }
     return policy;
 }
@@ -134,21 +177,28 @@ OriginPolicy OriginPolicy::same_host() {
 }
 
 bool OriginPolicy::allows(std::string_view origin, std::string_view host) const noexcept {
-    if (origin.empty() || any_) return true;
-    // "null", lists and everything else that isn't one plain origin end here (RFC 6454 §7.1).
+    if (origin.empty()) return none_;
+    if (origin == "null") return null_;
+    if (any_) return true;
+    // Lists and everything else that isn't one plain origin end here (RFC 6454 §7.1).
     const std::optional<Origin> page = read_origin(origin);
     if (!page) return false;
     if (same_host_) {
         Origin here;
         here.port = default_port(page->scheme);  // a Host without port: the page's own default
-        return read_authority(host, here) && equal(here.host, page->host) && here.port == page->port;
+        if (read_authority(host, here) && equal(here.host, page->host) && here.port == page->port) return true;
     }
-    for (const std::string& entry : entries_) {
-        const std::optional<Origin> allowed = read_origin(entry);
-        if (allowed && equal(allowed->scheme, page->scheme) && equal(allowed->host, page->host) &&
-            allowed->port == page->port) {
-            return true;
+    for (const Entry& entry : entries_) {
+        if (!equal(entry.scheme, page->scheme) || entry.port != page->port) continue;
+        if (entry.below ? is_below(page->host, entry.host) : equal(entry.host, page->host)) return true;
+    }
+    if (expressions_.empty()) return false;
+    try {
+        const std::string text = normalised(*page);
+        for (const Expression& expression : expressions_) {
+            if (expression(text)) return true;
         }
+    } catch (const std::exception&) {  // memory is short
     }
     return false;
 }

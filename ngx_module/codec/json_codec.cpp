@@ -4,6 +4,7 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
 #include <array>
 
 #include "codec/json_scanner.hpp"
@@ -137,6 +138,7 @@ static_assert(kMaxChannelName == 255 && kMaxId == 64 && kMaxSignalName == 64 && 
 
 /// One message being decoded, and what is kept from one message to the next: room for unescaped strings.
 struct JsonCodec::Parser {
+    unsigned max_depth;
     Members members;
     std::string_view message;
     std::string room;      // grows to the longest message that had an escape where it matters
@@ -245,7 +247,7 @@ struct JsonCodec::Parser {
         message = text;
         used = 0;
         error.clear();
-        JsonScanner scanner(text, JsonScanner::kReadBehind);
+        JsonScanner scanner(text, JsonScanner::kReadBehind, max_depth);
         scanner.space();
         const bool object = scanner.peek() == '{';
         if (object ? !read_object(scanner, kType, kPayload, members) || !scanner.finish() : !scanner.value()) {
@@ -276,7 +278,9 @@ struct JsonCodec::Parser {
     }
 };
 
-JsonCodec::JsonCodec() : parser_(std::make_unique<Parser>()) {}
+JsonCodec::JsonCodec(unsigned max_depth) : parser_(std::make_unique<Parser>()) {
+    parser_->max_depth = std::min<unsigned>(max_depth, kMaxDepth);
+}
 JsonCodec::~JsonCodec() = default;
 
 tl::expected<Command, CommandError> JsonCodec::decode(std::string_view message) {
@@ -286,7 +290,7 @@ tl::expected<Command, CommandError> JsonCodec::decode(std::string_view message) 
 }
 
 std::string JsonCodec::check(std::string_view text) {
-    JsonScanner scanner(text, 0);
+    JsonScanner scanner(text, 0, parser_->max_depth);
     scanner.space();
     if (scanner.value() && scanner.finish()) return {};
     return scanner.fault();

@@ -9,15 +9,16 @@ namespace weft {
 
 class JsonCodec final : public Codec {
 public:
-    JsonCodec();
+    /// Messages may be nested `max_depth` deep: kMaxDepth or less.
+    explicit JsonCodec(unsigned max_depth = kMaxDepth);
     ~JsonCodec() override;
     [[nodiscard]] std::string_view subprotocol() const noexcept override { return "weft.v1.json"; }
     [[nodiscard]] bool binary() const noexcept override { return false; }
     tl::expected<Command, CommandError> decode(std::string_view message) override;
     void encode(const ServerFrame& frame, std::string& out) const override;
 
-    /// Whether `text` is one valid JSON value and nothing else, nested at most kMaxDepth deep; empty when it is, else
-    /// a sentence that says what is wrong. No padding needed.
+    /// Whether `text` is one valid JSON value and nothing else, nested no deeper than a message may be; empty when it
+    /// is, else a sentence that says what is wrong. No padding needed.
     std::string check(std::string_view text);
 
 private:

@@ -61,8 +61,8 @@ char* put_utf8(unsigned point, char* out) noexcept {
 
 }  // namespace
 
-JsonScanner::JsonScanner(std::string_view text, std::size_t padding) noexcept
-    : begin_(text.data()), at_(text.data()), end_(text.data() + text.size()) {
+JsonScanner::JsonScanner(std::string_view text, std::size_t padding, unsigned max_depth) noexcept
+    : begin_(text.data()), at_(text.data()), end_(text.data() + text.size()), max_depth_(max_depth) {
     const std::size_t readable = text.size() + padding;
     const std::size_t wide = readable < kWide ? 0 : readable - kWide + 1;
     wide_end_ = begin_ + (wide < text.size() ? wide : text.size());
@@ -79,7 +79,7 @@ std::string JsonScanner::fault() const {
 }
 
 bool JsonScanner::open() noexcept {
-    if (depth_ == kMaxDepth) return fail("nested too deep");
+    if (depth_ == max_depth_) return fail("nested too deep");
     ++depth_;
     ++at_;
     space();

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "codec/message.hpp"
 #include "codec/plain_run.hpp"
 
 namespace weft {
@@ -26,8 +27,9 @@ public:
     /// As much padding as is of use.
     static constexpr std::size_t kReadBehind = 15;
 
-    /// Starts at the beginning of `text`, of which `padding` bytes more may be read (never used) behind its end.
-    JsonScanner(std::string_view text, std::size_t padding) noexcept;
+    /// Starts at the beginning of `text`, of which `padding` bytes more may be read (never used) behind its end. At
+    /// most `max_depth` containers may be open at once: kMaxDepth or less.
+    JsonScanner(std::string_view text, std::size_t padding, unsigned max_depth = kMaxDepth) noexcept;
 
     // Each of the following returns false when the text is not JSON here; fault() then says why. They leave the cursor
     // behind what they read.
@@ -50,7 +52,7 @@ public:
     }
     /// A member's name, the colon and the space around it, up to the value.
     bool name(JsonString& name) noexcept;
-    /// The opening bracket at the cursor and the space behind it; false at more than kMaxDepth open containers.
+    /// The opening bracket at the cursor and the space behind it; false at more than `max_depth` open containers.
     bool open() noexcept;
     /// The closing bracket at the cursor.
     void close() noexcept;
@@ -80,8 +82,9 @@ private:
     const char* at_;
     const char* end_;
     const char* wide_end_;  // wide words may be read from below here
-    unsigned depth_ = 0;    // containers open around the cursor
-    bool ascii_ = true;     // no byte above 0x7f seen so far (may be false without need, never true)
+    unsigned max_depth_;
+    unsigned depth_ = 0;  // containers open around the cursor
+    bool ascii_ = true;   // no byte above 0x7f seen so far (may be false without need, never true)
     const char* why_ = nullptr;
 };
 

@@ -124,20 +124,69 @@ void Connection::pause_reading() {
     gateway_.add_paused(*this);
 }
 
-bool Connection::within_rate(std::chrono::milliseconds& retry_after) {
-    if (!endpoint_->rate.limited()) return true;
-    retry_after = bucket_.take(endpoint_->rate, gateway_.now());
-    const auto now_ms = static_cast<std::uint32_t>(gateway_.now().time_since_epoch().count());
-    if (retry_after == std::chrono::milliseconds::zero()) {
-        // Forgiven once a second has passed without excess, so that sending at just above the rate adds up too.
-        if (strikes_ > 0 && now_ms - last_strike_ms_ > 1000) strikes_ = 0;
-        return true;
+bool Connection::within_rates(std::size_t size, event::Error& refusal) {
+    const EndpointSettings& endpoint = *endpoint_;
+    const Instant now = gateway_.now();
+    Refusals& refusals = gateway_.refusals();
+    if (endpoint.rate.limited() || endpoint.byte_rate.limited()) {
+        const auto [wait, bytes] = bucket_.take(endpoint.rate, endpoint.byte_rate, size, now);
+        if (wait.count() > 0 && bytes) {
+            return over_rate(wait, refusals.bytes, "more bytes than this connection may send", refusal);
+        }
+        if (wait.count() > 0) {
+            return over_rate(wait, refusals.messages, "more messages than this connection may send", refusal);
+        }
     }
+    if (SharedRates* rates = gateway_.shared_rates()) {
+        if (endpoint.user_rate.limited() && !user().empty()) {
+            const auto wait = rates->take(rates->key(SharedRates::Kind::user, user()), endpoint.user_rate, now);
+            if (wait.count() > 0) {
+                return over_rate(wait, refusals.user, "more messages than this user may send", refusal);
+            }
+        }
+        if (endpoint.address_rate.limited() && address_key_ != 0) {
+            const auto wait = rates->take(address_key_, endpoint.address_rate, now);
+            if (wait.count() > 0) {
+                return over_rate(wait, refusals.address, "more messages than may come from this address", refusal);
+            }
+        }
+    }
+    // Forgiven once a second has passed without excess, so that sending at just above the rate adds up too.
+    if (strikes_ > 0 && static_cast<std::uint32_t>(now.time_since_epoch().count()) - last_strike_ms_ > 1000) {
+        strikes_ = 0;
+    }
+    return true;
+}
+
+bool Connection::over_rate(std::chrono::milliseconds wait, SharedCounter& counter, std::string_view why,
+                           event::Error& refusal) {
+    counter.add();
     gateway_.counters().rate_limited.add();
-    last_strike_ms_ = now_ms;
-    const std::uint32_t limit = std::clamp<std::uint32_t>(endpoint_->rate.burst, kMaxStrikes, 10'000);
-    if (++strikes_ > limit) end(Code::rate_limited);
+    refusal = {Code::rate_limited, why, wait};
+    strike();
     return false;
+}
+
+void Connection::strike() {
+    last_strike_ms_ = static_cast<std::uint32_t>(gateway_.now().time_since_epoch().count());
+    const std::uint32_t limit = std::clamp<std::uint32_t>(endpoint_->rate.burst, kMaxStrikes, 10'000);
+    if (++strikes_ <= limit || phase_ != Phase::open) return;
+    gateway_.refusals().abusers.add();
+    end(Code::rate_limited);
+}
+
+void Connection::arm_first() {
+    if (endpoint_->first_subscribe.count() == 0 || endpoint_->echo) {
+        arm_heartbeat();
+        return;
+    }
+    awaited_ = true;
+    gateway_.wheel().arm(*this, gateway_.now() + endpoint_->first_subscribe);
+}
+
+void Connection::subscribed_first() {
+    awaited_ = false;
+    if (!draining_ && phase_ == Phase::open) arm_heartbeat();  // a drain has set a deadline of its own
 }
 
 void Connection::arm_heartbeat() {
@@ -174,7 +223,12 @@ void Connection::on_deadline() {
     }
     if (paused_) {  // its silence is ours
         heard();
-        arm_heartbeat();
+        awaited_ ? arm_first() : arm_heartbeat();
+        return;
+    }
+    if (awaited_) {
+        gateway_.refusals().first_subscribe.add();
+        end(static_cast<std::uint16_t>(Code::timeout), "no subscription in time");
         return;
     }
     if (probing_) {

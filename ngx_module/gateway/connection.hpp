@@ -12,10 +12,12 @@
 #include "codec/message.hpp"
 #include "gateway/compression.hpp"
 #include "gateway/send_queue.hpp"
+#include "gateway/shared_limits.hpp"
 #include "gateway/tally.hpp"
 #include "gateway/wire.hpp"
 #include "limit/timer_wheel.hpp"
 #include "limit/token_bucket.hpp"
+#include "limit/traffic_bucket.hpp"
 #include "weft/codes.hpp"
 #include "weft/time.hpp"
 
@@ -27,6 +29,12 @@ struct Feed;
 /// What nginx.conf says of a location. Outlives the connections that were opened there.
 struct EndpointSettings {
     Rate rate{100.0, 200};                                // messages of one connection
+    ByteRate byte_rate;                                   // of those messages
+    Rate user_rate;                                       // messages of one user, over all workers
+    Rate address_rate;                                    // messages from one address, over all workers
+    std::uint32_t max_subscriptions = 256;                // of one connection
+    std::uint32_t max_rpcs = 512;                         // of one connection, unanswered; at most kMostRpcs
+    std::chrono::milliseconds first_subscribe{0};         // until a connection must have subscribed; 0: never
     std::chrono::milliseconds heartbeat{30'000};          // of silence until the peer is probed
     std::chrono::milliseconds heartbeat_timeout{10'000};  // from the probe until the peer is taken for dead
     std::size_t max_message = std::size_t{64} * 1024;     // bytes of one client message
@@ -53,7 +61,7 @@ public:
         aborted,    // to be closed at once
     };
 
-    static constexpr std::size_t kMaxSubscriptions = 256;
+    static constexpr std::uint32_t kMostRpcs = 4095;
     static constexpr std::chrono::milliseconds kCloseTimeout{5'000};  // for the peer to answer a goodbye
     static constexpr std::chrono::milliseconds kLinger{2'000};
 
@@ -72,6 +80,8 @@ public:
     }
     /// The number that the connection goes by, if it is to be known before it is opened. Not 0.
     void set_client_id(std::uint64_t id) noexcept { client_id_ = id; }
+    /// What its address goes by in SharedLimits::rates; 0 (none) for a connection without one.
+    void set_address_key(SharedRates::Key key) noexcept { address_key_ = key; }
     /// Has this connection counted for itself; nothing does unless asked to. Null ends it.
     void keep_tally(std::unique_ptr<Tally> tally) noexcept { tally_ = std::move(tally); }
     [[nodiscard]] Tally* tally() noexcept { return tally_.get(); }
@@ -107,7 +117,7 @@ public:
     /// Begins to bring what a delivery needs into the cache: to be called for the connections that come next.
     void prefetch() const noexcept {
         __builtin_prefetch(&queue_, 1);
-        __builtin_prefetch(&paused_, 1);
+        __builtin_prefetch(&phase_, 1);
     }
 
     /// Whether its input is to be read now. If not, the host calls pause_reading() and reads on after Host::read_on().
@@ -139,9 +149,9 @@ protected:
     /// Queues bytes of the transport itself (a pong, a close frame), without the bound that holds for messages.
     void push_raw(std::string_view bytes);
 
-    /// Takes a token for a client message. False: it is over the limit, and `retry_after` says for how long; a client
-    /// that keeps on is ended here.
-    bool within_rate(std::chrono::milliseconds& retry_after);
+    /// Counts a client message of `size` bytes in its connection's, its user's and its address's rates. False: it is
+    /// over one of them, and `refusal` says which and for how long; a client that keeps on is ended here.
+    bool within_rates(std::size_t size, event::Error& refusal);
 
     [[nodiscard]] Gateway& gateway() noexcept { return gateway_; }
     [[nodiscard]] Wire& wire() noexcept { return *wire_; }
@@ -155,11 +165,17 @@ private:
     };
     static constexpr std::uint32_t kWaiting = 0xffffffff;
     static constexpr std::uint32_t kNotBlocked = 0xffffffff;
-    static constexpr std::uint16_t kMaxStrikes = 100;  // refused messages in a row, or burst, until the client is ended
+    static constexpr std::uint16_t kMaxStrikes = 100;  // refusals in a row, or the burst, until the client is ended
 
     bool rewrite_front(std::size_t enough) noexcept;
     void on_deadline();
+    /// Starts what is to happen if nothing else does: the heartbeat, or the wait for a first subscription.
+    void arm_first();
     void arm_heartbeat();
+    void subscribed_first();
+    /// The client did what a limit forbids; ended when it goes on and on.
+    void strike();
+    bool over_rate(std::chrono::milliseconds wait, SharedCounter& counter, std::string_view why, event::Error& refusal);
     void tell_to_reconnect(std::chrono::milliseconds after);
     void end_for_reconnect();
     /// Makes room until at most `most` bytes wait; ends the connection when that can't be.
@@ -171,28 +187,31 @@ private:
     std::uint64_t client_id_ = 0;
     std::vector<Subscription> subscriptions_;
     Instant last_heard_{};
-    TokenBucket bucket_;
-    std::uint32_t requests_ = 0;                                // in flight to weftd
+    SharedRates::Key address_key_ = 0;
+    TrafficBucket bucket_;
+    std::uint32_t requests_ : 20 = 0;                           // in flight to weftd; Gateway::kMaxRequests fits
+    std::uint32_t rpcs_ : 12 = 0;                               // of these
     std::chrono::duration<std::uint32_t, std::milli> grace_{};  // of the drain
     std::uint32_t last_strike_ms_ = 0;                          // wrapping
     std::uint16_t strikes_ = 0;
     std::uint16_t close_code_ = 0;
     // From here on what a delivery touches, side by side: among thousands of connections each line of the cache that it
     // needs is one to wait for. See prefetch().
+    std::uint32_t committed_ = 0;  // bytes at the queue's front, see on_blocked(); here it takes what were padding
     SendQueue queue_;
     std::unique_ptr<Tally> tally_;
     Wire* wire_;
     std::uint32_t blocked_slot_ = kNotBlocked;  // index in the gateway's list of connections whose sockets are full
-    std::uint32_t committed_ = 0;               // bytes at the queue's front, see on_blocked()
     Phase phase_ = Phase::open;
-    bool opened_ = false;
-    bool dirty_ = false;       // in the gateway's list of connections to flush
-    bool late_reply_ = false;  // in the gateway's list of replies for the end of the turn
-    bool rewrites_ = false;    // its queue is rewritten before it is written
-    bool probing_ = false;
-    bool draining_ = false;  // a deadline is set for telling the client to reconnect
-    bool leaving_ = false;   // it was told
-    bool paused_ = false;    // in the gateway's list of connections that wait for leave to read on
+    bool opened_ : 1 = false;
+    bool dirty_ : 1 = false;       // in the gateway's list of connections to flush
+    bool late_reply_ : 1 = false;  // in the gateway's list of replies for the end of the turn
+    bool rewrites_ : 1 = false;    // its queue is rewritten before it is written
+    bool probing_ : 1 = false;
+    bool draining_ : 1 = false;  // a deadline is set for telling the client to reconnect
+    bool leaving_ : 1 = false;   // it was told
+    bool paused_ : 1 = false;    // in the gateway's list of connections that wait for leave to read on
+    bool awaited_ : 1 = false;   // its first subscription is, and the deadline is for that
 };
 
 }  // namespace weft

@@ -133,7 +133,7 @@ void Gateway::open(Connection& connection, std::shared_ptr<const Identity> ident
     counters_.active.add();
     connection.last_heard_ = now_;
     if (connection.tally_) connection.tally_->opened = now_;
-    connection.arm_heartbeat();
+    connection.arm_first();
     if (connection.endpoint().echo) return;
 
     const EndpointSettings& endpoint = connection.endpoint();
@@ -192,6 +192,7 @@ void Gateway::detach(Connection& connection) {
             if (request.connection == &connection) request.connection = nullptr;
         }
         connection.requests_ = 0;
+        connection.rpcs_ = 0;
     }
 }
 
@@ -216,6 +217,12 @@ void Gateway::push(Connection& connection, SharedBytes chunk, ChunkTag tag) {
     if (connection.tally_) connection.tally_->messages_out += chunk.frames();
     connection.queue().push(std::move(chunk), tag);
     mark_dirty(connection);
+}
+
+void Gateway::refuse(Connection& connection, std::string_view id, const event::Error& error, SharedCounter& counter) {
+    counter.add();
+    fail(connection, id, error);
+    connection.strike();
 }
 
 void Gateway::fail(Connection& connection, std::string_view id, const event::Error& error) {

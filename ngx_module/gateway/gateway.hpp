@@ -45,6 +45,7 @@ struct Feed {
     std::uint32_t without_echo = 0;       // subscribers that don't want their own publications
     std::uint32_t batch = kNoBatch;       // index of what this turn collected for it
     Overflow overflow = Overflow::close;  // of the channel's rule
+    bool counted = false;                 // its members are counted over all workers, as the rule bounds them
     WireSet wires = 0;                    // that subscribers use; perhaps one that the last subscriber has just left
     bool settled = false;                 // weftd has answered; publications count from `position` on
     bool announced = false;               // Subscribe was sent in this session
@@ -108,6 +109,13 @@ public:
     /// theirs, as their channels' rules say, until an eighth of it is free.
     void set_send_memory(std::size_t bytes) noexcept { send_memory_ = bytes; }
 
+    /// Has this worker limit together with others; what `shared` points to must outlive the gateway. Before the first
+    /// connection.
+    void share_limits(const SharedLimits& shared) noexcept {
+        shared_ = shared;
+        if (shared.refusals != nullptr) refusals_ = shared.refusals;
+    }
+
     /// Lets deadlines happen. Call it every 100 ms or so.
     void tick();
 
@@ -154,6 +162,9 @@ public:
     // --- for connections ---
 
     [[nodiscard]] Counters& counters() noexcept { return counters_; }
+    [[nodiscard]] Refusals& refusals() noexcept { return *refusals_; }
+    /// Null: no rate is limited over several connections.
+    [[nodiscard]] SharedRates* shared_rates() noexcept { return shared_.rates; }
     [[nodiscard]] TimerWheel& wheel() noexcept { return wheel_; }
     [[nodiscard]] std::uint64_t random() { return host_.random(); }
     void mark_dirty(Connection& connection);
@@ -207,12 +218,21 @@ private:
     void execute(Connection& connection, std::string_view id, const command::Ping& ping);
     bool allowed(Connection& connection, std::string_view id, Action action, std::string_view channel,
                  const ChannelRule*& rule);
+    bool deny(Connection& connection, std::string_view id, std::string_view why);
+    /// A command is over a limit: counted, answered, and a strike against its client.
+    void refuse(Connection& connection, std::string_view id, const event::Error& error, SharedCounter& counter);
+    bool within_size(Connection& connection, std::string_view id, const ChannelRule& rule, Json data);
+    bool within_channel_rate(Connection& connection, std::string_view id, const ChannelRule& rule,
+                             std::string_view channel);
+    bool enter_channel(Connection& connection, std::string_view id, const ChannelRule& rule, std::string_view channel);
     /// Whether weftd can be asked for something: the link is up, and not too much waits for it.
     [[nodiscard]] bool link_ready() const noexcept { return link_.up() && link_.queued_bytes() < kMaxLinkBytes; }
     /// A new request's number, or 0 when the link is down or full.
     std::uint64_t new_request(Request request);
     void fail_unavailable(Connection& connection, std::string_view id);
     Request take_request(std::uint64_t number);
+    /// It counts no more for its connection.
+    static void forget(const Request& request) noexcept;
     void fail_requests();
 
     // Feeds, in gateway_feeds.cpp.
@@ -252,6 +272,9 @@ private:
 
     const ChannelRules& rules_;
     Counters& counters_;
+    Refusals own_refusals_;
+    Refusals* refusals_ = &own_refusals_;
+    SharedLimits shared_;
     Host& host_;
     Instant now_;
     WallTime wall_;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "gateway/gateway.hpp"
+#include "gateway/permission.hpp"
 #include "weft/position.hpp"
 
 namespace weft {
@@ -21,18 +22,57 @@ void Gateway::execute(Connection& connection, const Command& command) {
 
 bool Gateway::allowed(Connection& connection, std::string_view id, Action action, std::string_view channel,
                       const ChannelRule*& rule) {
-    rule = rules_.find(channel);
-    if (rule == nullptr) {
-        fail(connection, id, {Code::channel_not_found, "no weft_channel rule matches this channel", {}});
-        return false;
+    switch (permission(rules_, connection.identity_->grants, connection.user(), action, channel, rule)) {
+        case Permission::granted: return true;
+        case Permission::no_channel:
+            fail(connection, id, {Code::channel_not_found, "no weft_channel rule matches this channel", {}});
+            return false;
+        case Permission::rule_forbids: {
+            std::string message = "this channel's rule allows no client to \"";
+            message.append(name_of(action)).append("\"");
+            return deny(connection, id, message);
+        }
+        case Permission::somebody_elses: return deny(connection, id, "this channel belongs to another user");
+        case Permission::not_granted: {
+            std::string message = "the ticket doesn't grant \"";
+            message.append(name_of(action)).append("\" on this channel");
+            return deny(connection, id, message);
+        }
     }
-    if (!connection.identity_->grants.allows(action, channel)) {
-        std::string message = "the ticket doesn't grant \"";
-        message.append(name_of(action)).append("\" on this channel");
-        fail(connection, id, {Code::permission_denied, message, {}});
-        return false;
-    }
-    return true;
+    return false;
+}
+
+bool Gateway::deny(Connection& connection, std::string_view id, std::string_view why) {
+    refusals().denied.add();
+    fail(connection, id, {Code::permission_denied, why, {}});
+    return false;
+}
+
+bool Gateway::within_size(Connection& connection, std::string_view id, const ChannelRule& rule, Json data) {
+    if (rule.max_size == 0 || data.size() <= rule.max_size) return true;
+    const std::string why =
+        "the data is longer than this channel takes, expected at most " + std::to_string(rule.max_size) + " bytes";
+    refuse(connection, id, {Code::message_too_large, why, {}}, refusals().payload);
+    return false;
+}
+
+bool Gateway::within_channel_rate(Connection& connection, std::string_view id, const ChannelRule& rule,
+                                  std::string_view channel) {
+    if (!rule.rate.limited() || shared_.rates == nullptr) return true;
+    const auto wait = shared_.rates->take(shared_.rates->key(SharedRates::Kind::channel, channel), rule.rate, now_);
+    if (wait.count() == 0) return true;
+    counters_.rate_limited.add();
+    refuse(connection, id, {Code::rate_limited, "more publications than this channel takes", wait}, refusals().channel);
+    return false;
+}
+
+bool Gateway::enter_channel(Connection& connection, std::string_view id, const ChannelRule& rule,
+                            std::string_view channel) {
+    if (rule.max_members == 0 || shared_.members == nullptr) return true;
+    if (shared_.members->enter(channel, rule.max_members)) return true;
+    refuse(connection, id, {Code::channel_full, "this channel has as many members as it may have", kRetryAfter},
+           refusals().members);
+    return false;
 }
 
 void Gateway::fail_unavailable(Connection& connection, std::string_view id) {
@@ -41,11 +81,20 @@ void Gateway::fail_unavailable(Connection& connection, std::string_view id) {
 
 std::uint64_t Gateway::new_request(Request request) {
     if (!link_ready() || requests_.size() >= kMaxRequests) return 0;
-    if (request.connection != nullptr) ++request.connection->requests_;
+    if (request.connection != nullptr) {
+        ++request.connection->requests_;
+        if (request.rpc) ++request.connection->rpcs_;
+    }
     request.open = true;
     requests_.push_back(std::move(request));
     counters_.pending.add();
     return first_request_ + requests_.size() - 1;
+}
+
+void Gateway::forget(const Request& request) noexcept {
+    if (request.connection == nullptr) return;
+    --request.connection->requests_;
+    if (request.rpc) --request.connection->rpcs_;
 }
 
 Gateway::Request Gateway::take_request(std::uint64_t number) {
@@ -58,7 +107,7 @@ Gateway::Request Gateway::take_request(std::uint64_t number) {
         requests_.pop_front();
         ++first_request_;
     }
-    if (request.connection != nullptr) --request.connection->requests_;
+    forget(request);
     return request;
 }
 
@@ -71,7 +120,7 @@ void Gateway::fail_requests() {
         if (!request.open) continue;
         counters_.pending.subtract();
         if (request.connection != nullptr) {
-            --request.connection->requests_;
+            forget(request);
             fail_unavailable(*request.connection, request.id);
         }
         if (request.observer != nullptr) {
@@ -98,8 +147,10 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
     const bool already =
         feed != nullptr && std::any_of(connection.subscriptions_.begin(), connection.subscriptions_.end(),
                                        [feed](const auto& entry) { return entry.feed == feed; });
-    if (!already && connection.subscriptions_.size() >= Connection::kMaxSubscriptions) {
-        fail(connection, id, {Code::too_many_subscriptions, "this connection is in as many channels as it may be", {}});
+    if (!already && connection.subscriptions_.size() >= connection.endpoint().max_subscriptions) {
+        refuse(connection, id,
+               {Code::too_many_subscriptions, "this connection is in as many channels as it may be", {}},
+               refusals().subscriptions);
         return;
     }
     if (feed != nullptr && already && !feed->settled &&
@@ -110,8 +161,10 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
              {Code::rate_limited, "subscribing to this channel several times over, unanswered yet", kRetryAfter});
         return;
     }
+    if (!already && !enter_channel(connection, id, *rule, subscribe.channel)) return;
     if (feed == nullptr) feed = &make_feed(subscribe.channel);
     if (!already) connection.subscriptions_.push_back({feed, Connection::kWaiting});
+    if (connection.awaited_) connection.subscribed_first();
     const bool resume = subscribe.position.has_value();
     const std::string_view position = subscribe.position.value_or(std::string_view());
     if (feed->settled) {
@@ -150,10 +203,8 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
 void Gateway::execute(Connection& connection, std::string_view id, const command::Publish& publish) {
     const ChannelRule* rule = nullptr;
     if (!allowed(connection, id, Action::publish, publish.channel, rule)) return;
-    if (!rule->publish) {
-        fail(connection, id, {Code::permission_denied, "clients may not publish to this channel", {}});
-        return;
-    }
+    if (!within_size(connection, id, *rule, publish.data)) return;
+    if (!within_channel_rate(connection, id, *rule, publish.channel)) return;
     const std::uint64_t number = new_request({&connection, nullptr, std::string(id), false, false});
     if (number == 0) {
         fail_unavailable(connection, id);
@@ -172,6 +223,7 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
 void Gateway::execute(Connection& connection, std::string_view id, const command::Signal& signal) {
     const ChannelRule* rule = nullptr;
     if (!allowed(connection, id, Action::signal, signal.channel, rule)) return;
+    if (!within_size(connection, id, *rule, signal.data)) return;
     std::uint64_t number = 0;
     if (!id.empty()) number = new_request({&connection, nullptr, std::string(id), false, false});
     if (!link_ready() || (!id.empty() && number == 0)) {
@@ -189,7 +241,13 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
 
 void Gateway::execute(Connection& connection, std::string_view id, const command::Rpc& rpc) {
     if (!connection.identity_->grants.allows_rpc(rpc.method)) {
-        fail(connection, id, {Code::permission_denied, "the ticket doesn't grant this method", {}});
+        deny(connection, id, "the ticket doesn't grant this method");
+        return;
+    }
+    if (connection.rpcs_ >= connection.endpoint().max_rpcs) {
+        refuse(connection, id,
+               {Code::rate_limited, "as many calls of this connection wait for an answer as may", kRetryAfter},
+               refusals().rpcs);
         return;
     }
     const std::uint64_t number = new_request({&connection, nullptr, std::string(id), true, false});
@@ -213,13 +271,19 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
 }
 
 void Gateway::publish(std::string_view channel, Json data, std::string_view message_id, PublishObserver& observer) {
-    if (rules_.find(channel) == nullptr) {
+    const ChannelRule* rule = rules_.find(channel);
+    if (rule == nullptr) {
         observer.on_failed({Code::channel_not_found, "no weft_channel rule matches this channel", {}});
         return;
     }
     if (data.size() > kMaxData) {
         observer.on_failed(
             {Code::message_too_large, "the data is longer than 8 MiB, the most that a publication may have", {}});
+        return;
+    }
+    if (rule->max_size != 0 && data.size() > rule->max_size) {
+        refusals().payload.add();
+        observer.on_failed({Code::message_too_large, "the data is longer than this channel takes", {}});
         return;
     }
     const std::uint64_t number = new_request({nullptr, &observer, {}, false, false});

@@ -37,7 +37,10 @@ Feed& Gateway::make_feed(std::string_view channel) {
     auto feed = std::make_unique<Feed>();
     feed->name = channel;
     feed->id = last_feed_id_ = last_feed_id_ % 0x7ffffffe + 1;
-    if (const ChannelRule* rule = rules_.find(channel)) feed->overflow = rule->overflow;
+    if (const ChannelRule* rule = rules_.find(channel)) {
+        feed->overflow = rule->overflow;
+        feed->counted = rule->max_members != 0;
+    }
     Feed& result = *feed;
     feeds_.emplace(result.name, std::move(feed));
     counters_.channels.set(feeds_.size());
@@ -98,6 +101,7 @@ void Gateway::leave(Feed& feed, Connection& connection) {
     *subscription = connection.subscriptions_.back();
     connection.subscriptions_.pop_back();
     if (connection.subscriptions_.empty()) std::vector<Connection::Subscription>().swap(connection.subscriptions_);
+    if (feed.counted && shared_.members != nullptr) shared_.members->leave(feed.name);
 }
 
 void Gateway::drop_if_unused(Feed& feed) {

@@ -83,16 +83,16 @@ bool WebSocketConnection::on_message(websocket::Opcode opcode, std::string_view 
         return true;
     }
     count_message();
-    std::chrono::milliseconds retry_after{};
-    const bool within = within_rate(retry_after);
+    event::Error refusal{};
+    const bool within = within_rates(message.size(), refusal);
     if (phase() != Phase::open) return true;
     const auto command = wire().codec().decode(message);
     if (!within) {  // decoded all the same: the client must learn which command was not executed
-        gateway().fail(*this, command ? command->id : std::string_view(command.error().id),
-                       {Code::rate_limited, "more messages than this connection may send", retry_after});
+        gateway().fail(*this, command ? command->id : std::string_view(command.error().id), refusal);
     } else if (command) {
         gateway().execute(*this, *command);
     } else {
+        gateway().refusals().invalid.add();
         gateway().fail(*this, command.error().id, {command.error().code, command.error().message, {}});
     }
     return true;
@@ -100,8 +100,8 @@ bool WebSocketConnection::on_message(websocket::Opcode opcode, std::string_view 
 
 void WebSocketConnection::echo(websocket::Opcode opcode, std::string_view message) {
     count_message();
-    std::chrono::milliseconds retry_after{};
-    if (!within_rate(retry_after)) return;
+    event::Error refusal{};
+    if (!within_rates(message.size(), refusal)) return;
     std::string frame;
     wire().append_message(opcode, message, frame);
     push_raw(frame);
@@ -134,8 +134,8 @@ void WebSocketConnection::count_message() noexcept {
 
 bool WebSocketConnection::on_ping(std::string_view payload) {
     if (phase() != Phase::open) return true;
-    std::chrono::milliseconds retry_after{};
-    if (!within_rate(retry_after)) return true;  // pings cost an answer, so they count like messages
+    event::Error refusal{};
+    if (!within_rates(payload.size(), refusal)) return true;  // pings cost an answer, so they count like messages
     if (queue().bytes() > endpoint().send_queue) return true;
     std::string frame;
     websocket::append_frame(frame, websocket::Opcode::pong, payload);

@@ -87,6 +87,19 @@ void ConnectionCounts::release(std::size_t seat, Hold& hold) noexcept {
     hold = Hold();
 }
 
+ConnectionCounts::Verdict ConnectionCounts::enter(std::size_t seat, const ConnectionKey& key,
+                                                  std::uint32_t most) noexcept {
+    sweep(kSweep);
+    const Found found = find(seat, key);
+    if (most != 0 && found.count >= most) return Verdict::members;
+    return count(seat, key, found.own) != kNone ? Verdict::admitted : Verdict::full;
+}
+
+void ConnectionCounts::leave(std::size_t seat, const ConnectionKey& key) noexcept {
+    const Found found = find(seat, key);
+    if (found.own != kNone) uncount(found.own);
+}
+
 void ConnectionCounts::give_up(std::size_t seat) noexcept {
     seats_[seat].total = 0;
     ++seats_[seat].term;  // it comes round after 4 billion workers: no record waits that long to be cleaned

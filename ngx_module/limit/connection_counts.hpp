@@ -45,6 +45,7 @@ public:
         total,        // this limit is reached
         per_address,  // so is this
         per_user,     // or this
+        members,      // enter() found as many as may be
         full,         // there is no room for a record that a limit needs
     };
 
@@ -64,6 +65,12 @@ public:
     /// Takes off the count what admit() put in `hold` at the same seat and since the last give_up() of it. `hold` is
     /// empty afterwards.
     void release(std::size_t seat, Hold& hold) noexcept;
+
+    /// Counts one more of `key` by itself (a member of a channel) at the seat, unless there are `most` over all seats
+    /// (0: any number), or no room for its record.
+    Verdict enter(std::size_t seat, const ConnectionKey& key, std::uint32_t most) noexcept;
+    /// One less of what enter() admitted.
+    void leave(std::size_t seat, const ConnectionKey& key) noexcept;
 
     /// Forgets all that was counted at a seat. Once more does no harm.
     void give_up(std::size_t seat) noexcept;

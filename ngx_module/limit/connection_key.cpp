@@ -22,14 +22,26 @@ std::optional<ConnectionKey> address_key(std::span<const std::uint8_t> address) 
     return key;
 }
 
-std::optional<ConnectionKey> user_key(std::string_view user) noexcept {
-    if (user.empty()) return std::nullopt;
+namespace {
+
+ConnectionKey digest_key(std::string_view text, ConnectionKey::Kind kind) noexcept {
     unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256(reinterpret_cast<const unsigned char*>(user.data()), user.size(), digest);
+    SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest);
     ConnectionKey key;
-    key.kind = ConnectionKey::Kind::user;
+    key.kind = kind;
     std::copy_n(digest, key.bytes.size(), key.bytes.begin());
     return key;
+}
+
+}  // namespace
+
+std::optional<ConnectionKey> user_key(std::string_view user) noexcept {
+    if (user.empty()) return std::nullopt;
+    return digest_key(user, ConnectionKey::Kind::user);
+}
+
+ConnectionKey channel_key(std::string_view channel) noexcept {
+    return digest_key(channel, ConnectionKey::Kind::channel);
 }
 
 }  // namespace weft

@@ -10,7 +10,7 @@
 namespace weft {
 
 struct ConnectionKey {
-    enum class Kind : std::uint8_t { ipv4, ipv6, user };
+    enum class Kind : std::uint8_t { ipv4, ipv6, user, channel };
 
     std::array<std::uint8_t, 16> bytes{};
     Kind kind = Kind::ipv4;
@@ -26,5 +26,8 @@ std::optional<ConnectionKey> address_key(std::span<const std::uint8_t> address) 
 /// By a ticket's `sub`, of any length: 128 bits of its SHA-256, so that each key has the same size. None when it is
 /// empty.
 std::optional<ConnectionKey> user_key(std::string_view user) noexcept;
+
+/// By the channel that they are in, likewise.
+ConnectionKey channel_key(std::string_view channel) noexcept;
 
 }  // namespace weft

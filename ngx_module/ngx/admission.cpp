@@ -27,6 +27,15 @@ std::optional<ConnectionKey> address_of(const ngx_connection_t& connection) noex
 
 }  // namespace
 
+SharedRates::Key rate_key(const ngx_connection_t& connection, const SharedRates& rates) noexcept {
+    const auto address = address_of(connection);
+    if (!address) return 0;
+    char name[sizeof(address->bytes) + 1];
+    ngx_memcpy(name, address->bytes.data(), sizeof(address->bytes));
+    name[sizeof(address->bytes)] = static_cast<char>(address->kind);
+    return rates.key(SharedRates::Kind::address, {name, sizeof(name)});
+}
+
 Admission::Admission(ngx_shm_zone_t* zone, const Counters* counters, const CountedKinds& counted) noexcept
     : zone_(zone), counted_(counted), seat_(LockedZone(zone).seat_of(counters)) {}
 
@@ -46,7 +55,8 @@ std::optional<event::Error> Admission::admit(const ngx_connection_t& connection,
     }
     const auto refuse = [](std::string_view why) { return event::Error{Code::too_many_connections, why, {}}; };
     switch (verdict) {
-        case Verdict::admitted: return std::nullopt;
+        case Verdict::admitted:
+        case Verdict::members: return std::nullopt;
         case Verdict::total: return refuse("this server has as many connections as it takes");
         case Verdict::per_address: return refuse("this address has as many connections as it may have");
         case Verdict::per_user: return refuse("this user has as many connections as they may have");

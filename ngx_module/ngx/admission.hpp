@@ -26,6 +26,9 @@ struct CountedKinds {
     }
 };
 
+/// What a connection's address goes by among rates, as nginx sees it now (an IPv6 one by its /64); 0 when it has none.
+SharedRates::Key rate_key(const ngx_connection_t& connection, const SharedRates& rates) noexcept;
+
 /// A worker's door.
 class Admission {
 public:

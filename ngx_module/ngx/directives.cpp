@@ -4,9 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "ngx/channel_directive.hpp"
 #include "ngx/compression.hpp"
 #include "ngx/conf_values.hpp"
 #include "ngx/connection_log.hpp"
+#include "ngx/origin_directive.hpp"
 #include "ngx/settings.hpp"
 #include "ngx/single_use.hpp"
 #include "ngx/ticket_directive.hpp"
@@ -99,126 +101,10 @@ char* set_drain(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     return NGX_CONF_OK;
 }
 
-// --- weft_channel PATTERN { … } ---
-
-/// The rule that a block makes, while it is being read.
-struct ChannelOptions {
-    ChannelRule rule;
-    bool publish_seen = false;
-    bool overflow_seen = false;
-};
-
-/// One line of the block.
-char* set_channel_option(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
-    auto& options = *static_cast<ChannelOptions*>(conf);
-    ChannelRule& rule = options.rule;
-    const ngx_str_t* words = args(cf);
-    const std::string_view name = view(words[0]);
-    if (name == "publish") {
-        if (options.publish_seen) return fail(cf, "\"publish\" is duplicate in \"weft_channel\"");
-        options.publish_seen = true;
-        if (cf->args->nelts == 2 && view(words[1]) == "on") {
-            rule.publish = true;
-        } else if (cf->args->nelts == 2 && view(words[1]) == "off") {
-            rule.publish = false;
-        } else {
-            return fail(
-                cf, "invalid value of \"publish\" in \"weft_channel\", expected \"publish on;\" or \"publish off;\"");
-        }
-        return NGX_CONF_OK;
-    }
-    if (name == "overflow") {
-        if (options.overflow_seen) return fail(cf, "\"overflow\" is duplicate in \"weft_channel\"");
-        options.overflow_seen = true;
-        const std::string_view value = cf->args->nelts == 2 ? view(words[1]) : std::string_view();
-        if (value == "close") {
-            rule.overflow = Overflow::close;
-        } else if (value == "drop_oldest") {
-            rule.overflow = Overflow::drop_oldest;
-        } else if (value == "conflate") {
-            rule.overflow = Overflow::conflate;
-        } else {
-            return fail(cf,
-                        "invalid value of \"overflow\" in \"weft_channel\", expected \"overflow close;\", "
-                        "\"overflow drop_oldest;\" or \"overflow conflate;\"");
-        }
-        return NGX_CONF_OK;
-    }
-    if (name == "conflate") {
-        return fail(cf, "unknown option \"conflate\" in \"weft_channel\", expected \"overflow conflate;\"");
-    }
-    for (const char* later : {"history", "presence", "rate", "ack", "deliver"}) {
-        if (name == later) return not_supported(cf, quoted(words[0]) + " in \"weft_channel\"");
-    }
-    return fail(cf,
-                "unknown option " + quoted(words[0]) + " in \"weft_channel\", expected \"publish\" or \"overflow\"");
-}
-
-char* set_channel(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
-    auto& settings = *static_cast<MainSettings*>(conf);
-    auto pattern = ChannelPattern::parse(view(args(cf)[1]));
-    if (!pattern)
-        return fail(cf, "invalid pattern " + quoted(args(cf)[1]) + " in \"weft_channel\": " + pattern.error());
-    for (const ChannelRule& rule : settings.rules.all()) {
-        if (rule.pattern.text() == pattern->text()) {
-            return fail(cf, "\"weft_channel " + pattern->text() + "\" is there already, expected one block a pattern");
-        }
-    }
-    ChannelOptions options{{std::move(*pattern)}};
-    const ngx_conf_t outer = *cf;
-    cf->handler = set_channel_option;
-    cf->handler_conf = reinterpret_cast<char*>(&options);
-    char* const result = ngx_conf_parse(cf, nullptr);
-    *cf = outer;
-    if (result == NGX_CONF_OK) settings.rules.add(std::move(options.rule));
-    return result;
-}
-
 // --- locations ---
 
 char* set_ticket(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     return read_ticket_directive(cf, static_cast<LocationSettings*>(conf)->tickets);
-}
-
-char* set_origin(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
-    auto& settings = *static_cast<LocationSettings*>(conf);
-    if (settings.origins) return const_cast<char*>("is duplicate");
-    std::vector<std::string_view> entries;
-    for (ngx_uint_t i = 1; i < cf->args->nelts; ++i) entries.push_back(view(args(cf)[i]));
-    auto policy = OriginPolicy::parse(entries);
-    if (!policy) return fail(cf, "invalid value in \"weft_origin\": " + policy.error());
-    settings.origins = std::make_shared<const OriginPolicy>(std::move(*policy));
-    return NGX_CONF_OK;
-}
-
-char* set_rate(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
-    auto& settings = *static_cast<LocationSettings*>(conf);
-    if (settings.rate) return const_cast<char*>("is duplicate");
-    const std::string_view text = view(args(cf)[1]);
-    if (text == "off") {
-        if (cf->args->nelts > 2) return fail(cf, "\"weft_rate off\" takes no further parameter");
-        settings.rate = Rate{};
-        return NGX_CONF_OK;
-    }
-    Rate rate;
-    const bool per_minute = text.ends_with("r/m");
-    ngx_int_t count = NGX_ERROR;
-    if (text.size() > 3 && (per_minute || text.ends_with("r/s"))) count = ngx_atoi(args(cf)[1].data, text.size() - 3);
-    if (count == NGX_ERROR || count < 1 || count > 1'000'000) {
-        return fail(cf, "invalid rate " + quoted(args(cf)[1]) +
-                            " in \"weft_rate\", expected a rate such as 100r/s or 30r/m, or off");
-    }
-    rate.per_second = per_minute ? static_cast<double>(count) / 60 : static_cast<double>(count);
-    if (cf->args->nelts > 2) {
-        const auto burst = parameter(args(cf)[2], "burst");
-        const ngx_int_t value = burst ? ngx_atoi(burst->data, burst->len) : NGX_ERROR;
-        if (value == NGX_ERROR || value > 1'000'000) {
-            return fail(cf, "invalid parameter " + quoted(args(cf)[2]) + " in \"weft_rate\", expected burst=NUMBER");
-        }
-        rate.burst = static_cast<std::uint32_t>(value);
-    }
-    settings.rate = rate;
-    return NGX_CONF_OK;
 }
 
 char* set_heartbeat(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
@@ -351,12 +237,18 @@ ngx_command_t directives[] = {
     http_directive("weft_zone", NGX_CONF_TAKE12, set_zone),
     http_directive("weft_drain", NGX_CONF_TAKE1, set_drain),
     http_directive("weft_send_memory", NGX_CONF_TAKE1, set_send_memory),
+    http_directive("weft_json_depth", NGX_CONF_TAKE1, set_json_depth),
     http_directive("weft_channel", NGX_CONF_BLOCK | NGX_CONF_TAKE1, set_channel),
     http_directive("weft_log_format", NGX_CONF_2MORE, set_log_format),
 
     location_directive("weft_ticket", kEverywhere | NGX_CONF_1MORE, set_ticket),
     location_directive("weft_origin", kEverywhere | NGX_CONF_1MORE, set_origin),
-    location_directive("weft_rate", kEverywhere | NGX_CONF_TAKE12, set_rate),
+    location_directive("weft_rate", kEverywhere | NGX_CONF_TAKE1234, set_rate),
+    location_directive("weft_user_rate", kEverywhere | NGX_CONF_TAKE12, set_user_rate),
+    location_directive("weft_ip_rate", kEverywhere | NGX_CONF_TAKE12, set_ip_rate),
+    location_directive("weft_subscriptions", kEverywhere | NGX_CONF_TAKE1, set_subscriptions),
+    location_directive("weft_pending_rpcs", kEverywhere | NGX_CONF_TAKE1, set_pending_rpcs),
+    location_directive("weft_first_subscribe", kEverywhere | NGX_CONF_TAKE1, set_first_subscribe),
     location_directive("weft_heartbeat", kEverywhere | NGX_CONF_TAKE12, set_heartbeat),
     location_directive("weft_message_size", kEverywhere | NGX_CONF_TAKE1, set_message_size),
     location_directive("weft_send_queue", kEverywhere | NGX_CONF_TAKE1, set_send_queue),
@@ -397,7 +289,7 @@ char* merge_location_settings(ngx_conf_t* cf, void* parent, void* child) noexcep
     auto& to = *static_cast<LocationSettings*>(child);
     if (!to.tickets) to.tickets = from.tickets;
     if (!to.origins) to.origins = from.origins;
-    if (!to.rate) to.rate = from.rate;
+    to.limits.inherit(from.limits);
     if (!to.heartbeat) {  // one directive sets both
         to.heartbeat = from.heartbeat;
         to.heartbeat_timeout = from.heartbeat_timeout;
@@ -427,7 +319,7 @@ char* merge_location_settings(ngx_conf_t* cf, void* parent, void* child) noexcep
     }
     if (!to.origins) to.origins = std::make_shared<const OriginPolicy>(OriginPolicy::same_host());
     const EndpointSettings defaults;
-    to.endpoint.rate = to.rate.value_or(defaults.rate);
+    to.limits.apply(to.endpoint);
     if (to.heartbeat) to.endpoint.heartbeat = std::chrono::milliseconds(*to.heartbeat);
     if (to.heartbeat_timeout) to.endpoint.heartbeat_timeout = std::chrono::milliseconds(*to.heartbeat_timeout);
     to.endpoint.max_message = to.message_size.value_or(defaults.max_message);

@@ -11,6 +11,7 @@
 #include "gateway/connection.hpp"
 #include "ngx/admission.hpp"
 #include "ngx/connection_log.hpp"
+#include "ngx/limit_directives.hpp"
 #include "ngx/ngx.hpp"
 
 namespace weft {
@@ -26,6 +27,7 @@ struct MainSettings {
     ChannelRules rules;
     std::optional<ngx_msec_t> drain;
     std::optional<std::size_t> send_memory;  // bytes, of each worker
+    std::optional<unsigned> json_depth;
     CountedKinds counted;
     LogFormats log_formats;
     bool used = false;  // some location does something with Weft
@@ -39,7 +41,7 @@ struct MainSettings {
 struct LocationSettings {
     std::shared_ptr<const TicketVerifier> tickets;
     std::shared_ptr<const OriginPolicy> origins;
-    std::optional<Rate> rate;
+    LimitSettings limits;
     std::optional<ngx_msec_t> heartbeat;
     std::optional<ngx_msec_t> heartbeat_timeout;
     std::optional<std::size_t> message_size;

@@ -37,6 +37,35 @@ std::string status_json(Worker& worker) {
             ",\"compressed\":" + number(sum.compressed_in) + "},\"out\":{\"raw\":" + number(sum.deflated_out) +
             ",\"compressed\":" + number(sum.compressed_out) + "}}";
     json += ",\"bytes\":{\"in\":" + number(sum.bytes_in) + ",\"out\":" + number(sum.bytes_out) + "}";
+    const Refusals& refusals = refusals_of(worker.settings().zone);
+    const struct {
+        const char* name;
+        const SharedCounter& counter;
+    } kinds[] = {
+        {"messages", refusals.messages},
+        {"bytes", refusals.bytes},
+        {"user_rate", refusals.user},
+        {"ip_rate", refusals.address},
+        {"channel_rate", refusals.channel},
+        {"max_size", refusals.payload},
+        {"max_members", refusals.members},
+        {"subscriptions", refusals.subscriptions},
+        {"pending_rpcs", refusals.rpcs},
+        {"invalid", refusals.invalid},
+        {"denied", refusals.denied},
+        {"origin", refusals.origins},
+        {"first_subscribe", refusals.first_subscribe},
+        {"abusers", refusals.abusers},
+    };
+    json += ",\"refused\":{";
+    for (const auto& [name, counter] : kinds) {
+        json.append(&counter == &refusals.messages ? "\"" : ",\"").append(name).append("\":");
+        json += std::to_string(counter.value());
+    }
+    json += "}";
+    const SharedRates& rates = rates_of(worker.settings().zone);
+    json += ",\"rates\":{\"capacity\":" + std::to_string(rates.capacity()) +
+            ",\"forgotten\":" + std::to_string(rates.forgotten()) + "}";
     json += ",\"zone\":{\"records\":" + std::to_string(report.records) +
             ",\"capacity\":" + std::to_string(report.capacity) + "}}\n";
     return json;

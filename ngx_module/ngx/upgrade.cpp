@@ -269,6 +269,7 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
             if (c < 0x20 || c > 0x7e || c == '"') c = '?';
         }
         ngx_log_error(NGX_LOG_INFO, request->connection->log, 0, "weft: origin \"%s\" is not allowed", shown.c_str());
+        worker->gateway().refusals().origins.add();
         return refuse(request, 403, "this origin is not allowed");
     }
 
@@ -303,6 +304,9 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     if (!refusal) {
         refusal = worker->admission().admit(*request->connection, identity->user,
                                             location.connections.value_or(ConnectionLimits()), record->socket->hold());
+    }
+    if (!refusal && location.endpoint.address_rate.limited()) {
+        record->socket->set_address_key(rate_key(*request->connection, rates_of(worker->settings().zone)));
     }
     mask_headers(request);
     upgraded->identity = identity;

@@ -68,11 +68,14 @@ Worker::Worker(ngx_cycle_t* cycle, MainSettings& settings, Counters& counters)
       counters_(counters),
       admission_(settings.zone, &counters, settings.counted),
       random_(seeded()),
+      members_(settings.zone, &counters, cycle->log),
+      json_codec_(settings.json_depth.value_or(kMaxDepth)),
       read_buffer_(std::make_unique<char[]>(kReadBuffer + websocket::kPadding)),
       write_buffer_(std::make_unique<char[]>(kWriteBuffer)),
       gateway_(make_hello(*cycle, random_), LinkTimings{}, settings.rules, counters, *this, monotonic_now(),
                wall_now()) {
     gateway_.set_send_memory(settings.send_memory.value_or(Gateway::kDefaultSendMemory));
+    gateway_.share_limits({&rates_of(settings.zone), &members_, &refusals_of(settings.zone)});
     turn_end_.data = this;
     turn_end_.log = cycle->log;
     turn_end_.handler = [](ngx_event_t* event) { static_cast<Worker*>(event->data)->end_turn(); };

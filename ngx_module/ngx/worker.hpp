@@ -9,6 +9,7 @@
 #include "gateway/wire_table.hpp"
 #include "ngx/link.hpp"
 #include "ngx/settings.hpp"
+#include "ngx/zone_members.hpp"
 #include "websocket/frame_parser.hpp"
 
 namespace weft {
@@ -73,6 +74,7 @@ private:
     Counters& counters_;
     Admission admission_;
     std::mt19937_64 random_;
+    ZoneMembers members_;
     JsonCodec json_codec_;
     WireTable wires_{counters_};
     WebSocketWire& json_wire_ = wires_.add(json_codec_);

@@ -21,12 +21,15 @@ struct Table {
     RobustMutex mutex;
     Counters past;  // totals of workers that are gone
     ConnectionCounts* connections = nullptr;
+    SharedRates* rates = nullptr;  // without the mutex, as what follows
+    Refusals refusals;
     std::size_t claimed = 0;  // no slot from here on was ever claimed
     Slot slots[kMaxWorkers];
 };
 
 namespace {
 
+constexpr std::size_t kRatesShare = 8;  // one part in so many of what is left is for rates, the rest for counts
 constexpr std::size_t kMinCounts = std::size_t{32} * 1024;  // bytes, what kMinZone must leave for the counts
 
 ngx_slab_pool_t* pool_of(ngx_shm_zone_t* zone) noexcept {
@@ -66,9 +69,11 @@ ngx_int_t init_zone(ngx_shm_zone_t* zone, void* data) noexcept {
         auto* table = new (memory) Table();
         std::random_device device;
         const auto word = [&device] { return std::uint64_t{device()} << 32 | device(); };
-        table->connections =
-            ConnectionCounts::make({static_cast<std::byte*>(counts), rest}, kMaxWorkers, SipKey{word(), word()});
-        if (table->connections == nullptr) return NGX_ERROR;
+        const std::span<std::byte> room(static_cast<std::byte*>(counts), rest);
+        const std::size_t rates = rest / kRatesShare;
+        table->rates = SharedRates::make(room.first(rates), SipKey{word(), word()});
+        table->connections = ConnectionCounts::make(room.subspan(rates), kMaxWorkers, SipKey{word(), word()});
+        if (table->rates == nullptr || table->connections == nullptr) return NGX_ERROR;
         zone->data = table;
         pool->data = table;
         return NGX_OK;
@@ -109,6 +114,14 @@ bool LockedZone::retire_dead() noexcept {
         any = true;
     }
     return any;
+}
+
+SharedRates& rates_of(ngx_shm_zone_t* zone) noexcept {
+    return *table_of(zone).rates;
+}
+
+Refusals& refusals_of(ngx_shm_zone_t* zone) noexcept {
+    return table_of(zone).refusals;
 }
 
 ngx_shm_zone_t* add_zone(ngx_conf_t* cf, std::size_t size) noexcept {

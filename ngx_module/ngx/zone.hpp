@@ -1,11 +1,14 @@
-// The shared memory of all workers: a slot of counters for each of them, and how many connections there are of whom.
+// The shared memory of all workers: a slot of counters for each of them, how many connections there are of whom, and
+// the rates that hold over all workers.
 //
 // Old and new workers of a reload share it, unless its size was changed: then each configuration has a zone of its own,
 // as it is with all zones of nginx.
 #pragma once
 
 #include "gateway/counters.hpp"
+#include "gateway/refusals.hpp"
 #include "limit/connection_counts.hpp"
+#include "limit/shared_rates.hpp"
 #include "ngx/ngx.hpp"
 
 namespace weft {
@@ -31,6 +34,10 @@ struct ZoneReport {
     std::size_t capacity = 0;  // for them
 };
 void report_zone(ngx_shm_zone_t* zone, ZoneReport& report) noexcept;
+
+/// What needs no lock. They live as long as the zone.
+SharedRates& rates_of(ngx_shm_zone_t* zone) noexcept;
+Refusals& refusals_of(ngx_shm_zone_t* zone) noexcept;
 
 /// The zone's lock, and what it guards, for one worker. Held for microseconds, never while something waits.
 class LockedZone {

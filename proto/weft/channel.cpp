@@ -24,7 +24,7 @@ bool is_channel_name(std::string_view name) noexcept {
 }
 
 tl::expected<ChannelPattern, std::string> ChannelPattern::parse(std::string_view text) {
-    if (auto error = glob_error(text, "channel")) return tl::unexpected(std::move(*error));
+    if (auto error = glob_error(text, "channel", ':', true)) return tl::unexpected(std::move(*error));
     return ChannelPattern(std::string(text));
 }
 
@@ -32,8 +32,16 @@ bool ChannelPattern::matches(std::string_view name) const noexcept {
     return glob_matches(text_, name, ':');
 }
 
+bool ChannelPattern::matches(std::string_view name, std::string_view user) const noexcept {
+    return glob_matches(text_, name, ':', user);
+}
+
+bool ChannelPattern::has_owner() const noexcept {
+    return text_.find(kOwnerSegment) != std::string::npos;
+}
+
 tl::expected<MethodPattern, std::string> MethodPattern::parse(std::string_view text) {
-    if (auto error = glob_error(text, "method")) return tl::unexpected(std::move(*error));
+    if (auto error = glob_error(text, "method", '.', false)) return tl::unexpected(std::move(*error));
     return MethodPattern(std::string(text));
 }
 

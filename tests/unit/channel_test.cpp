@@ -61,7 +61,7 @@ TEST(ChannelPattern, MatchesWithinSegmentsAndWithTwoStarsTheRest) {
         {"room-*-*:x*", {"room-1-2:x", "room--:xyz", "room-a-b-c:x"}, {"room-1:x", "room-1-2:y", "room-1-2"}},
         {"chat:l**", {"chat:l", "chat:lobby", "chat:lobby:a:b"}, {"chat:", "chat:x", "chat"}},
         {"*:l**", {"chat:lobby:a", ":l"}, {"chat:xl", "a:b:l"}},
-        {"a*b**", {"ab", "axb", "axbx:y", "abb"}, {"ax:b", "a"}},
+        {"x:a*b**", {"x:ab", "x:axb", "x:axbx:y", "x:abb"}, {"x:ax:b", "x:a"}},
         {"a.b*", {"a.b", "a.bc", "a.b.c"}, {"axb"}},  // a dot is a dot
     });
 }
@@ -75,6 +75,69 @@ TEST(MethodPattern, HasSegmentsBetweenDots) {
         {"**", {"echo", "weft.echo"}, {}},
         {"*.get", {"orders.get", "a:b.get"}, {"get", "a.b.get"}},
     });
+}
+
+TEST(ChannelPattern, LetsSubStandForTheUserAndNobodyElse) {
+    const struct {
+        const char *pattern, *user, *name;
+        bool matches;
+    } cases[] = {
+        {"user:{sub}", "42", "user:42", true},
+        {"user:{sub}", "42", "user:43", false},
+        {"user:{sub}", "42", "user:4", false},
+        {"user:{sub}", "42", "user:421", false},
+        {"user:{sub}", "42", "user:42:x", false},
+        {"user:{sub}", "42", "user:", false},
+        {"user:{sub}", "42", "user:{sub}", false},
+        {"user:{sub}", "ann@example.com", "user:ann@example.com", true},
+        {"user:{sub}:*", "42", "user:42:inbox", true},
+        {"user:{sub}:*", "42", "user:43:inbox", false},
+        {"user:{sub}:**", "42", "user:42:a:b", true},
+        {"user:{sub}:**", "42", "user:42", false},
+        {"*:{sub}", "42", "inbox:42", true},
+        {"*:{sub}", "42", "inbox:x:42", false},
+        {"*:{sub}:x", "42", "a:42:x", true},
+        {"{sub}", "42", "42", true},
+        {"{sub}:{sub}", "a", "a:a", true},
+        {"{sub}:{sub}", "a", "a:b", false},
+        // What can't be a segment owns nothing, whatever it looks like.
+        {"user:{sub}", "", "user:", false},
+        {"user:{sub}", "*", "user:42", false},
+        {"user:{sub}", "**", "user:42", false},
+        {"user:{sub}", "{sub}", "user:42", false},
+        {"user:{sub}", "4*", "user:42", false},
+        {"user:{sub}", "42:inbox", "user:42:inbox", false},
+        {"user:{sub}:inbox", "a:b", "user:a:b:inbox", false},
+        {"{sub}:x", "a:b", "a:b:x", false},
+        {"user:{sub}", "4 2", "user:42", false},
+    };
+    for (const auto& c : cases) {
+        const auto pattern = ChannelPattern::parse(c.pattern);
+        ASSERT_TRUE(pattern) << pattern.error();
+        EXPECT_TRUE(pattern->has_owner());
+        EXPECT_EQ(pattern->matches(c.name, c.user), c.matches) << c.pattern << ' ' << c.user << ' ' << c.name;
+    }
+}
+
+TEST(ChannelPattern, TakesSubForAnySegmentWhenItIsNobodys) {
+    const auto pattern = ChannelPattern::parse("user:{sub}:*");
+    ASSERT_TRUE(pattern);
+    EXPECT_TRUE(pattern->matches("user:42:x"));
+    EXPECT_FALSE(pattern->matches("user::x"));
+    EXPECT_FALSE(pattern->matches("user:42"));
+    EXPECT_FALSE(pattern->matches("user:4:2:x"));
+    EXPECT_FALSE(ChannelPattern::parse("user:*")->has_owner());
+}
+
+TEST(ChannelPattern, TakesSubOnlyAsASegmentOfItsOwn) {
+    for (const char* text : {"user:{sub}*", "user:x{sub}", "user:{sub}x", "{sub}**", "user:{sub", "user:sub}", "{}",
+                             "user:{jti}", "user:{SUB}", "user:{sub}{sub}", "{", "}", "user:{{sub}}"}) {
+        const auto pattern = ChannelPattern::parse(text);
+        EXPECT_FALSE(pattern) << text;
+    }
+    EXPECT_NE(ChannelPattern::parse("user:{sub}*").error().find("\"{sub}\" as a segment of its own"),
+              std::string::npos);
+    EXPECT_FALSE(MethodPattern::parse("orders.{sub}")) << "methods have no owners";
 }
 
 TEST(ChannelPattern, SaysWhatIsWrong) {
@@ -93,6 +156,8 @@ TEST(ChannelPattern, SaysWhatIsWrong) {
         {"***", {"\"**\""}},
         {"a****", {"\"**\""}},
         {"**a**", {"\"**\""}},
+        {"chat**", {"\"chat**\"", "first segment"}},
+        {"a*b**", {"\"**\" alone"}},
     };
     for (const auto& c : cases) {
         const auto channel = ChannelPattern::parse(c.pattern);
@@ -117,7 +182,7 @@ TEST(ChannelPattern, AgreesWithARegularExpression) {
             text += c;
             expression += c == '*' ? "[^:]*" : std::string(1, c);
         }
-        if (random() % 3 == 0 && !text.ends_with('*')) {
+        if (random() % 3 == 0 && !text.ends_with('*') && text.find(':') != std::string::npos) {
             text += "**";
             expression += ".*";
         }

@@ -58,6 +58,25 @@ TEST_F(ConnectionCountsTest, AdmitsUpToEachLimitOverAllSeats) {
     }
 }
 
+TEST_F(ConnectionCountsTest, CountsMembersOfChannelsOverAllSeatsApartFromConnections) {
+    const ConnectionKey lobby = channel_key("chat:lobby");
+    const ConnectionKey other = channel_key("chat:other");
+    EXPECT_EQ(counts->enter(0, lobby, 3), Verdict::admitted);
+    EXPECT_EQ(counts->enter(1, lobby, 3), Verdict::admitted);
+    EXPECT_EQ(counts->enter(1, lobby, 3), Verdict::admitted);
+    for (std::size_t seat = 0; seat < kSeats; ++seat) EXPECT_EQ(counts->enter(seat, lobby, 3), Verdict::members);
+    EXPECT_EQ(counts->enter(2, other, 1), Verdict::admitted);
+    EXPECT_EQ(admit(0, 1, "chat:lobby", {1, 1, 1}), Verdict::admitted) << "nobody is connected yet";
+    counts->leave(1, lobby);
+    EXPECT_EQ(counts->enter(3, lobby, 3), Verdict::admitted);
+    EXPECT_EQ(counts->enter(3, lobby, 3), Verdict::members);
+    counts->give_up(1);
+    EXPECT_EQ(counts->enter(3, lobby, 3), Verdict::admitted) << "what a dead worker held is free";
+    EXPECT_EQ(counts->enter(3, lobby, 3), Verdict::members);
+    counts->leave(0, other);
+    EXPECT_EQ(counts->enter(0, other, 1), Verdict::members) << "leaving what one isn't in changes nothing";
+}
+
 TEST_F(ConnectionCountsTest, CountsEachAddressAndEachUserByItself) {
     const ConnectionLimits limits{0, 1, 1};
     EXPECT_EQ(admit(0, 1, "ann", limits), Verdict::admitted);

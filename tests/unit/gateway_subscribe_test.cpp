@@ -242,15 +242,14 @@ TEST_F(GatewaySubscribe, LimitsTheChannelsOfAConnection) {
     EndpointSettings at;
     at.rate = {};
     Client& ann = connect(everything("ann"), at, wire);
-    for (std::size_t i = 0; i < Connection::kMaxSubscriptions; ++i)
-        say(ann, subscribe("chat:" + std::to_string(i), ""));
+    for (std::size_t i = 0; i < endpoint.max_subscriptions; ++i) say(ann, subscribe("chat:" + std::to_string(i), ""));
     run();
-    EXPECT_EQ(ann.take().size(), Connection::kMaxSubscriptions);
+    EXPECT_EQ(ann.take().size(), endpoint.max_subscriptions);
     EXPECT_EQ(ask(ann, subscribe("chat:more", "1")), Lines{"error#1 4016"});
     EXPECT_EQ(ask(ann, subscribe("chat:7", "2")), Lines{"subscribed#2 chat:7 @k.0"}) << "is in that one already";
     EXPECT_EQ(ask(ann, unsubscribe("chat:7", "3")), Lines{"unsubscribed#3 chat:7"});
     EXPECT_EQ(ask(ann, subscribe("chat:more", "4")), Lines{"subscribed#4 chat:more @k.0"});
-    EXPECT_EQ(counters.subscriptions.value(), Connection::kMaxSubscriptions);
+    EXPECT_EQ(counters.subscriptions.value(), endpoint.max_subscriptions);
 }
 
 TEST_F(GatewaySubscribe, CountsWaitingSubscribesAgainstTheLimitToo) {
@@ -258,8 +257,7 @@ TEST_F(GatewaySubscribe, CountsWaitingSubscribesAgainstTheLimitToo) {
     at.rate = {};
     Client& ann = connect(everything("ann"), at, wire);
     weftd.answers = false;
-    for (std::size_t i = 0; i < Connection::kMaxSubscriptions; ++i)
-        say(ann, subscribe("chat:" + std::to_string(i), ""));
+    for (std::size_t i = 0; i < endpoint.max_subscriptions; ++i) say(ann, subscribe("chat:" + std::to_string(i), ""));
     EXPECT_EQ(ask(ann, subscribe("chat:more", "1")), Lines{"error#1 4016"});
 }
 

@@ -266,6 +266,19 @@ TEST(JsonCodec, BoundsTheNestingOfAMessage) {
     EXPECT_NE(JsonCodec().check(mixed), "") << "closed by the wrong bracket";
 }
 
+TEST(JsonCodec, BoundsTheNestingFurtherWhenAsked) {
+    const auto nested = [](std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
+    const auto message = [&](std::size_t depth) {
+        return R"({"type":"publish","payload":{"channel":"c","data":)" + nested(depth) + "}}" + std::string(64, ' ');
+    };
+    JsonCodec codec(5);
+    EXPECT_TRUE(codec.decode(message(3))) << "the message and its payload count";
+    EXPECT_FALSE(codec.decode(message(4)));
+    EXPECT_EQ(codec.check(nested(5)), "");
+    EXPECT_NE(codec.check(nested(6)), "");
+    EXPECT_NE(JsonCodec(1000).check(nested(kMaxDepth + 1)), "") << "never more than what a message may be nested";
+}
+
 TEST(JsonCodec, TakesTheFirstOfDuplicateMembers) {
     const Decoded d(
         R"({"type":"publish","type":"ping","id":"a","id":7,"payload":{"channel":"x","channel":"y","data":1,"data":2,)"

@@ -383,14 +383,13 @@ TEST(TicketVerifier, ReadsGrantsStrictly) {
         {R"("channels":{"a":[1]})", "the list of actions for channels \"a\" has an item that is not a string"},
         {R"("channels":{"a":["subscribe"],"chat:*":["publish","admin"]})",
          "the list of actions for channels \"chat:*\" has an unknown one: expected subscribe, publish, signal, "
-         "presence "
-         "or history"},
+         "presence, history or *"},
         {R"("channels":{"a":["Subscribe"]})",
-         "the list of actions for channels \"a\" has an unknown one: expected subscribe, publish, signal, presence or "
-         "history"},
+         "the list of actions for channels \"a\" has an unknown one: expected subscribe, publish, signal, presence, "
+         "history or *"},
         {R"("channels":{"a":[""]})",
-         "the list of actions for channels \"a\" has an unknown one: expected subscribe, publish, signal, presence or "
-         "history"},
+         "the list of actions for channels \"a\" has an unknown one: expected subscribe, publish, signal, presence, "
+         "history or *"},
         {R"("channels":{"":["subscribe"]})", "channels \"\" is not a pattern of channels"},
         {R"("channels":{"a b\n\u001b[2J":["subscribe"]})", "channels \"a?b??[2J\" is not a pattern of channels"},
         {R"("channels":{"a":["subscribe"],"a":["publish"]})", "channels \"a\" is given twice"},
