@@ -12,7 +12,7 @@ tl::unexpected<std::string> none_fits(AlgorithmSet named, AlgorithmSet fitting) 
 
 }  // namespace
 
-tl::expected<void, std::string> KeyRing::add_secret(std::string name, std::string_view secret,
+tl::expected<void, std::string> KeyRing::add_secret(const std::string& name, std::string_view secret,
                                                     AlgorithmSet algorithms) {
     const AlgorithmSet serves = algorithms.empty() ? AlgorithmSet{Algorithm::hs256} : algorithms & kHmacAlgorithms;
     if (serves.empty()) return none_fits(algorithms, kHmacAlgorithms);
@@ -24,7 +24,8 @@ tl::expected<void, std::string> KeyRing::add_secret(std::string name, std::strin
     return {};
 }
 
-tl::expected<void, std::string> KeyRing::add_public(std::string name, const PublicKey& key, AlgorithmSet algorithms) {
+tl::expected<void, std::string> KeyRing::add_public(const std::string& name, const PublicKey& key,
+                                                    AlgorithmSet algorithms) {
     const AlgorithmSet serves = algorithms.empty() ? AlgorithmSet{key.usual()} : algorithms & key.fitting();
     if (serves.empty()) return none_fits(algorithms, key.fitting());
     const KeyId id = key.id();

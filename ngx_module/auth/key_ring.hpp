@@ -40,9 +40,10 @@ public:
 
     /// A secret serves those of `algorithms` that are HMACs, and HS256 if none are named at all. Errors: it fits none
     /// of those named, it is too short, or one of add()'s.
-    tl::expected<void, std::string> add_secret(std::string name, std::string_view secret, AlgorithmSet algorithms);
+    tl::expected<void, std::string> add_secret(const std::string& name, std::string_view secret,
+                                               AlgorithmSet algorithms);
     /// A public key serves those of `algorithms` that fit it, and its usual one if none are named at all.
-    tl::expected<void, std::string> add_public(std::string name, const PublicKey& key, AlgorithmSet algorithms);
+    tl::expected<void, std::string> add_public(const std::string& name, const PublicKey& key, AlgorithmSet algorithms);
 
     /// Adds those that may have signed a ticket of this algorithm: the one of that name; if there is none, those
     /// without a name; and for a ticket that names no key, those without a name and then others, up to kMaxNameless in

@@ -85,7 +85,7 @@ tl::expected<std::string, std::string> sign_ticket(std::string_view claims, cons
     std::string compact = encode_base64(header + '}', Base64::url);
     compact += '.';
     compact += encode_base64(claims, Base64::url);
-    const auto signature = key.sign(algorithm, compact);
+    auto signature = key.sign(algorithm, compact);
     if (!signature) return signature;
     compact += '.';
     compact += encode_base64(*signature, Base64::url);
