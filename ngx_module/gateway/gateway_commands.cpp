@@ -16,6 +16,10 @@ void set_publisher(v1::Publisher& publisher, const Connection& connection) {
 }  // namespace
 
 void Gateway::execute(Connection& connection, const Command& command) {
+    if (!connection.authenticated()) {
+        execute_unknown(connection, command);
+        return;
+    }
     std::visit([&](const auto& body) { execute(connection, command.id, body); }, command.body);
 }
 
