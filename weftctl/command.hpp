@@ -17,6 +17,7 @@ struct UsageError : std::runtime_error {
 
 void add_ticket_command(CLI::App& app);
 void add_keygen_command(CLI::App& app);
+void add_apikey_command(CLI::App& app);
 void add_version_command(CLI::App& app);
 
 /// `size` random bytes from the operating system's generator.

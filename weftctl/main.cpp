@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
     app.require_subcommand(1);
     weft::add_ticket_command(app);
     weft::add_keygen_command(app);
+    weft::add_apikey_command(app);
     weft::add_version_command(app);
     try {
         app.parse(argc, argv);

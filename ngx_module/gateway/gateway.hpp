@@ -144,8 +144,10 @@ public:
 
     // --- back ends ---
 
-    /// Publishes for a back end. The observer hears once, now or later, unless cancel() comes first.
-    void publish(std::string_view channel, Json data, std::string_view message_id, PublishObserver& observer);
+    /// Publishes for a back end, or for the user `by` whom the caller has checked. The observer hears once, now or
+    /// later, unless cancel() comes first.
+    void publish(std::string_view channel, Json data, std::string_view message_id, PublishObserver& observer,
+                 const Publisher& by = {});
     void cancel(PublishObserver& observer) noexcept;
 
     // --- for connections ---

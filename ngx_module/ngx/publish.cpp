@@ -3,7 +3,9 @@
 
 #include <string>
 
+#include "ngx/credentials.hpp"
 #include "ngx/response.hpp"
+#include "ngx/variables.hpp"
 #include "ngx/worker.hpp"
 
 namespace weft {
@@ -29,6 +31,8 @@ ngx_int_t status_of(Code code) noexcept {
     switch (code) {
         case Code::channel_not_found: return NGX_HTTP_NOT_FOUND;
         case Code::permission_denied: return NGX_HTTP_FORBIDDEN;
+        case Code::authentication_required:
+        case Code::authentication_failed: return NGX_HTTP_UNAUTHORIZED;
         case Code::message_too_large: return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
         case Code::invalid_message: return NGX_HTTP_BAD_REQUEST;
         case Code::rate_limited: return NGX_HTTP_TOO_MANY_REQUESTS;
@@ -50,6 +54,7 @@ ngx_int_t respond_error(ngx_http_request_t* request, const event::Error& error) 
         add_header(request, "Retry-After", std::to_string(seconds));
     }
     json += "}\n";
+    if (status_of(error.code) == NGX_HTTP_UNAUTHORIZED) add_header(request, "WWW-Authenticate", "Bearer");
     return respond(request, status_of(error.code), kJson, json);
 }
 
@@ -134,6 +139,19 @@ tl::expected<std::string, std::string> to_json(const std::string& type, std::str
     return data;
 }
 
+/// Why a known caller may not publish to this channel; no value when they may.
+std::optional<event::Error> forbidden(const UpgradedRequest& caller, std::string_view channel,
+                                      const ChannelRules& rules) {
+    if (!caller.identity->grants.allows(Action::publish, channel)) {
+        return event::Error{Code::permission_denied, "the credentials don't grant \"publish\" on this channel", {}};
+    }
+    const ChannelRule* rule = rules.find(channel);
+    if (!caller.back_end && rule != nullptr && !rule->publish) {
+        return event::Error{Code::permission_denied, "clients may not publish to this channel", {}};
+    }
+    return std::nullopt;
+}
+
 void publish_body(ngx_http_request_t* request) {
     Worker& worker = *Worker::current();
     worker.wake();
@@ -149,6 +167,19 @@ void publish_body(ngx_http_request_t* request) {
                                                           "A-Z a-z 0-9 _ - . : / @ =",
                                                           {}}));
         return;
+    }
+    // A request that needs no credentials has none: it comes from whoever nginx lets through.
+    const UpgradedRequest* known = upgraded_request(request);
+    Publisher by;
+    if (known != nullptr) {
+        if (const auto error = forbidden(*known, view(channel), worker.settings().rules)) {
+            ngx_http_finalize_request(request, respond_error(request, *error));
+            return;
+        }
+        if (!known->back_end) {
+            by.user = known->identity->user;
+            while (by.client_id == 0) by.client_id = worker.random();
+        }
     }
     std::string body;
     if (!read_body(request, body)) {
@@ -171,7 +202,7 @@ void publish_body(ngx_http_request_t* request) {
     request->read_event_handler = ngx_http_test_reading;
     bool answered = false;
     publishing->answered = &answered;
-    worker.gateway().publish(view(channel), *data, {}, *publishing);
+    worker.gateway().publish(view(channel), *data, {}, *publishing, by);
     if (!answered) publishing->answered = nullptr;
 }
 
@@ -193,6 +224,24 @@ ngx_int_t handle_publish(ngx_http_request_t* request) noexcept {
         add_header(request, "Allow", "POST");
         return respond(request, NGX_HTTP_NOT_ALLOWED, kJson,
                        "{\"code\":4006,\"reason\":\"invalid_message\",\"message\":\"expected POST\"}\n");
+    }
+    const LocationSettings& location = location_settings(request);
+    if (location.publish_needs_ticket || location.credentials.api_keys) {
+        try {
+            const HttpVerdict verdict = identify_caller(request, location, location.publish_needs_ticket);
+            if (verdict.refusal) {
+                if (ngx_http_discard_request_body(request) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+                return respond_error(request, *verdict.refusal);
+            }
+            auto* known = make_in_pool<UpgradedRequest>(request->pool);
+            if (known == nullptr) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            known->identity = verdict.identity;
+            known->back_end = verdict.back_end;
+            ngx_http_set_ctx(request, known, ngx_http_weft_module);
+        } catch (const std::exception& error) {
+            ngx_log_error(NGX_LOG_ERR, request->connection->log, 0, "weft: %s", error.what());
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
     }
     const ngx_int_t result = ngx_http_read_client_request_body(request, on_body);
     return result >= NGX_HTTP_SPECIAL_RESPONSE ? result : NGX_DONE;

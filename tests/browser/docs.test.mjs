@@ -27,6 +27,9 @@ let demo, folder;
 before(async () => {
   folder = fs.mkdtempSync(path.join(os.tmpdir(), 'weft-docs.'));
   fs.writeFileSync(path.join(folder, 'ticket.key'), randomBytes(32).toString('hex'));
+  fs.writeFileSync(path.join(folder, 'api.keys'), `shop sha256:${'0'.repeat(64)} {"channels":{"chat:*":["publish"]}}\n`);
+  await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-subj', '/CN=localhost',
+    '-keyout', path.join(folder, 'server.key'), '-out', path.join(folder, 'server.crt')]);
   demo = await startNodes();
 });
 after(async () => {
@@ -41,7 +44,8 @@ async function checkNginx(conf) {
   const here = whole
     .replace('modules/ngx_http_weft_module.so', path.join(build, 'ngx_http_weft_module.so'))
     .replace('http {', `pid ${folder}/nginx.pid;\nhttp {\n${paths.join('\n')}\naccess_log off;`)
-    .replaceAll('/etc/weft/ticket.key', path.join(folder, 'ticket.key'))
+    .replaceAll('/etc/weft/clients.crt', path.join(folder, 'server.crt'))
+    .replaceAll(/\/etc\/weft\/(?=ticket\.key|api\.keys|server\.)/g, `${folder}/`)
     .replaceAll('/var/log/nginx', folder);
   const file = path.join(folder, 'nginx.conf');
   fs.writeFileSync(file, here);

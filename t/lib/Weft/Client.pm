@@ -25,7 +25,7 @@ my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 
 # A connection without handshake. Where to: port => N [host => '127.0.0.1'], or unix => PATH, or tls => 1 as well.
 # receive_buffer => BYTES makes a reader that fills up early; first => BYTES are sent before all else (a proxy's header);
-# alpn => LIST is what TLS offers.
+# alpn => LIST is what TLS offers; cert and cert_key are files of the client's own certificate.
 sub dial {
     my ($class, %to) = @_;
     my $socket;
@@ -64,7 +64,8 @@ sub _dial_tls {
         CORE::open STDERR, '>',  '/dev/null';
         no warnings 'exec';
         exec 'openssl', 's_client', '-quiet', '-connect', "$host:$to{port}", '-servername', $to{sni} // 'localhost',
-            '-CAfile', $to{ca}, '-verify_return_error', defined $to{alpn} ? ('-alpn', $to{alpn}) : ();
+            '-CAfile', $to{ca}, '-verify_return_error', defined $to{alpn} ? ('-alpn', $to{alpn}) : (),
+            defined $to{cert} ? ('-cert', $to{cert}, '-key', $to{cert_key}) : ();
         require POSIX;
         POSIX::_exit(127);
     }
