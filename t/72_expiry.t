@@ -31,7 +31,7 @@ check 'a client is told ahead that its ticket ends, and closed within the leeway
     my $exp = time + 5;
     my $ann = client($exp);
     my $notice = $ann->expect('error');
-    is($notice->{payload}{code}, 4012, '4012');
+    is($notice->{payload}{code}, 4012, 'with its code');
     is($notice->{payload}{reason}, 'token_expired', 'token_expired');
     like($notice->{payload}{message}, qr/refresh/, 'which says what to do');
     cmp_ok(time, '>', $exp - 2.2, 'not before its time');
@@ -103,7 +103,7 @@ check 'a ticket of a first message ends, too' => sub {
 };
 check 'what came in without a ticket does not expire, and has nothing to refresh' => sub {
     my $ann = Weft::Client->join(port => $node->port, path => '/user', headers => [ 'X-User' => 'ann' ]);
-    is($ann->call('refresh', token => good())->{payload}{code}, 4006, '4006');
+    is($ann->call('refresh', token => good())->{payload}{code}, 4006, 'refused');
 };
 check 'the documented example takes a ticket, tells its end, and refreshes' => sub {
     my $ann = Weft::Client->join(port => $documented, ticket => good(exp => time + 10));

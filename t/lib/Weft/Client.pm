@@ -74,13 +74,14 @@ sub _dial_tls {
 }
 
 # Connects and shakes hands; dies unless the answer is 101. Besides what dial takes: path, ticket (sent as a bearer
-# header), headers => [Name => value, …], protocols => 'a, b'.
+# header), headers => [Name => value, …], protocols => 'a, b', origin.
 sub open {
     my ($class, %to) = @_;
     my $self      = $class->dial(%to);
     my $handshake = Protocol::WebSocket::Handshake::Client->new(
         url => 'ws://' . ($to{authority} // 'localhost:' . ($to{port} // 80)) . ($to{path} // '/ws'));
     $handshake->req->subprotocol($to{protocols}) if defined $to{protocols};
+    $handshake->req->origin($to{origin}) if defined $to{origin};
     my @headers = @{ $to{headers} // [] };
     unshift @headers, Authorization => "Bearer $to{ticket}" if defined $to{ticket};
     while (my ($name, $value) = splice @headers, 0, 2) {
