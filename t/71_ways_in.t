@@ -177,6 +177,7 @@ check 'the first of them counts, in the documented order, and is not made good b
 };
 check 'a credential that is there and empty is refused, but for a cookie' => sub {
     refused(ws(path => '/user', headers => [ Authorization => 'Bearer ' ]), 4002);
+    refused(ws(path => '/user', headers => [ Authorization => "Bearer\t" . good() . ' x' ]), 4002);
     refused(ws(path => '/user?ticket='), 4002);
     refused(ws(path => '/user', protocols => 'weft.v1.json, bearer.'), 4002);
     refused(ws(path => '/user', protocols => 'weft.v1.json, bearer'), 4002);

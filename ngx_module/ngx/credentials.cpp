@@ -20,10 +20,9 @@ event::Error refused() noexcept {
     return {Code::authentication_failed, "the credentials were not accepted", {}};
 }
 
-/// What stands behind "Bearer" in an Authorization header; none for another scheme, or no header.
-std::optional<std::string> find_bearer(ngx_http_request_t* request) {
-    std::string storage;
-    std::string_view authorization = header(request, "authorization", storage);
+/// What stands behind "Bearer" in the value of an Authorization header; none for another scheme. A tab in the place of
+/// the space is wrong, but no reason to take the client for one that shows nothing.
+std::optional<std::string_view> behind_bearer(std::string_view authorization) noexcept {
     constexpr std::string_view kBearer = "bearer";
     if (authorization.size() < kBearer.size() ||
         ngx_strncasecmp(reinterpret_cast<u_char*>(const_cast<char*>(authorization.data())),
@@ -31,9 +30,16 @@ std::optional<std::string> find_bearer(ngx_http_request_t* request) {
         return std::nullopt;
     }
     authorization.remove_prefix(kBearer.size());
-    if (!authorization.empty() && authorization.front() != ' ') return std::nullopt;
-    while (authorization.starts_with(' ')) authorization.remove_prefix(1);
-    return std::string(authorization);
+    if (!authorization.empty() && authorization.front() != ' ' && authorization.front() != '\t') return std::nullopt;
+    while (authorization.starts_with(' ') || authorization.starts_with('\t')) authorization.remove_prefix(1);
+    return authorization;
+}
+
+std::optional<std::string> find_bearer(ngx_http_request_t* request) {
+    std::string storage;
+    const auto token = behind_bearer(header(request, "authorization", storage));
+    if (!token) return std::nullopt;
+    return std::string(*token);
 }
 
 std::optional<std::string> find_argument(ngx_http_request_t* request) {
@@ -195,7 +201,10 @@ void mask_credentials(ngx_http_request_t* request, const LocationSettings& locat
         mask_ticket_argument(writable(text));
     }
     each_header(request, [&](const ngx_table_elt_t& one) {
-        if (is_header(one, "authorization")) mask_bearer(writable(one.value));
+        if (is_header(one, "authorization")) {
+            const auto token = behind_bearer(view(one.value));
+            if (token) mask_all(writable(one.value).last(token->size()));
+        }
         if (is_header(one, "x-api-key")) mask_all(writable(one.value));
         if (is_header(one, "sec-websocket-protocol")) {
             mask_bearer_protocol(writable(one.value));
