@@ -40,7 +40,10 @@ void Gateway::mark_dirty(Connection& connection) {
 }
 
 void Gateway::end_turn() {
-    for (std::size_t i = 0; i < batches_used_; ++i) deliver(batches_[i]);
+    for (std::size_t i = 0; i < batches_used_; ++i) {
+        if (i + 1 < batches_used_) prefetch(batches_[i + 1]);
+        deliver(batches_[i]);
+    }
     batches_used_ = 0;
     if (batches_.size() > kMaxKeptBatches) batches_.resize(kMaxKeptBatches);
     for (LateReply& reply : late_replies_) {
@@ -53,9 +56,10 @@ void Gateway::end_turn() {
     turn_scheduled_ = false;
     std::vector<Connection*> dirty;
     dirty.swap(dirty_);
-    for (Connection*& connection : dirty) {
-        connection->dirty_ = false;
-        host_.flush(*connection);
+    for (std::size_t i = 0; i < dirty.size(); ++i) {
+        if (i + 2 < dirty.size()) dirty[i + 2]->prefetch();
+        dirty[i]->dirty_ = false;
+        host_.flush(*dirty[i]);
     }
     if (dirty_.empty()) {
         dirty.clear();

@@ -239,6 +239,8 @@ private:
     /// `except`: a subscriber that doesn't get it; what was collected before must have been delivered then.
     void collect(Feed& feed, const ServerFrame& frame, const Connection* except = nullptr);
     void deliver(TurnBatch& batch);
+    /// Of a batch that is delivered next.
+    static void prefetch(const TurnBatch& batch) noexcept;
     void deliver_collected(Feed& feed);
     void broadcast(Feed& feed, const ServerFrame& frame, std::uint64_t publisher);
     void push(Connection& connection, SharedBytes chunk, ChunkTag tag = {});

@@ -13,6 +13,8 @@ namespace {
 constexpr std::size_t kMaxKeptBuffer =
     std::size_t{16} * 1024;  // bytes that a slot of the turn's publications keeps for the next
 
+constexpr std::size_t kPrefetch = 6;  // connections that are fetched ahead
+
 constexpr WireSet bit(std::size_t wire) noexcept {
     return static_cast<WireSet>(WireSet{1} << wire);
 }
@@ -206,6 +208,13 @@ void Gateway::deliver_collected(Feed& feed) {
     if (feed.batch != Feed::kNoBatch) deliver(batches_[feed.batch]);
 }
 
+void Gateway::prefetch(const TurnBatch& batch) noexcept {
+    if (batch.feed == nullptr) return;
+    const auto& subscribers = batch.feed->subscribers;
+    const std::size_t count = std::min(subscribers.size(), kPrefetch);
+    for (std::size_t i = 0; i < count; ++i) subscribers[i].connection->prefetch();
+}
+
 void Gateway::deliver(TurnBatch& batch) {
     if (batch.feed == nullptr) return;
     Feed& feed = *batch.feed;
@@ -218,8 +227,9 @@ void Gateway::deliver(TurnBatch& batch) {
     const bool conflates = feed.overflow == Overflow::conflate && !batch.notice;
     const auto tag = ChunkTag::publications(feed.id);
     WireSet used = 0;
-    for (const Feed::Subscriber& subscriber : feed.subscribers) {
-        Connection& connection = *subscriber.connection;
+    for (std::size_t i = 0; i < feed.subscribers.size(); ++i) {
+        if (i + kPrefetch < feed.subscribers.size()) feed.subscribers[i + kPrefetch].connection->prefetch();
+        Connection& connection = *feed.subscribers[i].connection;
         const std::size_t wire = connection.wire_->index();
         used |= bit(wire);
         if (&connection == batch.except) continue;

@@ -47,6 +47,7 @@ private:
 
     void on_readable();
     bool write_queue();
+    ssize_t write(std::string_view bytes) noexcept;
     void leave_now();
     void destroy() noexcept;
     void log_end() noexcept;
@@ -56,6 +57,7 @@ private:
     Worker& worker_;
     ngx_connection_t* connection_ = nullptr;
     ConnectionCounts::Hold hold_;
+    int fd_ = -1;        // when bytes go to the socket as they are, without TLS
     bool shut_ = false;  // our side of TCP is closed
 };
 
