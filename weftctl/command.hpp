@@ -19,6 +19,7 @@ void add_ticket_command(CLI::App& app);
 void add_keygen_command(CLI::App& app);
 void add_revoke_commands(CLI::App& app);
 void add_jwks_command(CLI::App& app);
+void add_apikey_command(CLI::App& app);
 void add_version_command(CLI::App& app);
 
 /// `size` random bytes from the operating system's generator.

@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
     weft::add_keygen_command(app);
     weft::add_revoke_commands(app);
     weft::add_jwks_command(app);
+    weft::add_apikey_command(app);
     weft::add_version_command(app);
     try {
         app.parse(argc, argv);

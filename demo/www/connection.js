@@ -13,6 +13,7 @@ const OPEN_LIMIT_MS = 10_000;
 
 // Codes after which another attempt can't succeed, whatever the ticket.
 const FINAL_CODES = new Set([4003, 4009, 4013]);
+const TOKEN_EXPIRED = 4012;
 
 export class WeftError extends Error {
   constructor({ code, reason, message }) {
@@ -128,9 +129,21 @@ export class WeftConnection extends EventTarget {
     if ((type === 'event' || type === 'subscribed') && this.#positions.has(payload.channel)) {
       if (payload.position !== undefined) this.#positions.set(payload.channel, payload.position);
     }
+    if (type === 'error' && !answer && payload.code === TOKEN_EXPIRED) return void this.#refresh();
     if (type === 'reconnect') this.#afterMs = payload.after_ms ?? 0;
     if (type === 'gap') this.#resume(payload.channel);
     if (!answer) this.#tell(type, payload);
+  }
+
+  /** The ticket ends soon: a new one in its place keeps the connection. */
+  async #refresh() {
+    const socket = this.#socket;
+    try {
+      const token = await this.#ticket();
+      if (socket !== null && this.#socket === socket) await this.#ask('refresh', { token });
+    } catch {
+      // The server then ends the connection, and the next one has a fresh ticket.
+    }
   }
 
   #resume(channel) {

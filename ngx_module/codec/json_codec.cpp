@@ -35,6 +35,7 @@ enum Field : std::uint8_t {
     kData,
     kMessageId,
     kName,
+    kToken,
     kMethod,
     kParams,
     kFields,
@@ -42,7 +43,7 @@ enum Field : std::uint8_t {
 };
 
 constexpr std::array<std::string_view, kFields> kNames = {
-    "type", "id", "payload", "channel", "position", "echo", "data", "message_id", "name", "method", "params"};
+    "type", "id", "payload", "channel", "position", "echo", "data", "message_id", "name", "token", "method", "params"};
 
 using Members = std::array<Member, kFields>;
 
@@ -51,6 +52,7 @@ Field find_field(std::string_view name, Field first, Field last) noexcept {
     switch (name.size()) {
         case 2: return is(kId) ? kId : kUnknown;
         case 4: return is(kType) ? kType : is(kData) ? kData : is(kName) ? kName : is(kEcho) ? kEcho : kUnknown;
+        case 5: return is(kToken) ? kToken : kUnknown;
         case 6: return is(kMethod) ? kMethod : is(kParams) ? kParams : kUnknown;
         case 7: return is(kPayload) ? kPayload : is(kChannel) ? kChannel : kUnknown;
         case 8: return is(kPosition) ? kPosition : kUnknown;
@@ -131,7 +133,8 @@ constexpr const char* kIdForm = "a string of at most 64 bytes";
 constexpr const char* kMessageIdForm = "a string of 1 to 64 bytes without control characters";
 constexpr const char* kNameForm = "a string of 1 to 64 bytes";
 constexpr const char* kMethodForm = "a string of 1 to 128 bytes";
-static_assert(kMaxChannelName == 255 && kMaxId == 64 && kMaxSignalName == 64 && kMaxMethod == 128,
+constexpr const char* kTokenForm = "a string of 1 to 8192 bytes";
+static_assert(kMaxChannelName == 255 && kMaxId == 64 && kMaxSignalName == 64 && kMaxMethod == 128 && kMaxToken == 8192,
               "in the texts above");
 
 }  // namespace
@@ -228,6 +231,8 @@ struct JsonCodec::Parser {
         return payload_given() && required(kMethod, 1, kMaxMethod, kMethodForm, command.method);
     }
 
+    bool token(std::string_view& token) { return payload_given() && required(kToken, 1, kMaxToken, kTokenForm, token); }
+
     /// Makes the body from the members; false with `error` set.
     bool body(std::string_view type, Command& command) {
         if (type == "publish") return publish(command.body.emplace<command::Publish>());
@@ -236,7 +241,9 @@ struct JsonCodec::Parser {
         if (type == "subscribe") return subscribe(command.body.emplace<command::Subscribe>());
         if (type == "unsubscribe") return channel(command.body.emplace<command::Unsubscribe>().channel);
         if (type == "rpc") return rpc(command.body.emplace<command::Rpc>());
-        const bool later = type == "auth" || type == "history" || type == "presence" || type == "refresh";
+        if (type == "auth") return token(command.body.emplace<command::Auth>().token);
+        if (type == "refresh") return token(command.body.emplace<command::Refresh>().token);
+        const bool later = type == "history" || type == "presence";
         error = later ? quoted(type) + " is not supported by this server yet" : "unknown type " + quoted(type);
         return false;
     }

@@ -91,6 +91,9 @@ constexpr std::string_view name_of(const event::RpcResponse&) {
 constexpr std::string_view name_of(const event::Pong&) {
     return "pong";
 }
+constexpr std::string_view name_of(const event::Refreshed&) {
+    return "refreshed";
+}
 constexpr std::string_view name_of(const event::Gap&) {
     return "gap";
 }
@@ -151,6 +154,10 @@ void write(ObjectWriter& payload, const event::RpcResponse& frame) {
 }
 
 void write(ObjectWriter&, const event::Pong&) {}
+
+void write(ObjectWriter& payload, const event::Refreshed& frame) {
+    payload.time("expires_at", frame.expires_at);
+}
 
 void write(ObjectWriter& payload, const event::Gap& frame) {
     payload.string("channel", frame.channel);

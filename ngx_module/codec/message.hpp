@@ -17,6 +17,14 @@ namespace weft {
 using Json = std::string_view;
 
 namespace command {
+/// Who the client is: the first message, where the location waits for it.
+struct Auth {
+    std::string_view token;
+};
+/// A newer ticket in place of the one that this connection was opened with.
+struct Refresh {
+    std::string_view token;
+};
 struct Subscribe {
     std::string_view channel;
     std::optional<std::string_view> position;  // asks to resume
@@ -45,13 +53,14 @@ struct Ping {};
 struct Command {
     std::string_view id;  // empty: none; at most kMaxId bytes
     std::variant<command::Subscribe, command::Unsubscribe, command::Publish, command::Signal, command::Rpc,
-                 command::Ping>
+                 command::Ping, command::Auth, command::Refresh>
         body;
 };
 
 inline constexpr std::size_t kMaxId = 64;          // bytes of a command's id and of a message_id
 inline constexpr std::size_t kMaxSignalName = 64;  // bytes
 inline constexpr std::size_t kMaxMethod = 128;     // bytes
+inline constexpr std::size_t kMaxToken = 8192;     // bytes, in auth and refresh
 inline constexpr std::size_t kMaxDepth = 64;       // nesting of JSON in one message
 
 /// Who published. No user and client 0: a back end, by HTTP; then frames carry no publisher.
@@ -101,6 +110,9 @@ struct RpcResponse {
     Json result;
 };
 struct Pong {};
+struct Refreshed {
+    WallTime expires_at;
+};
 struct Gap {
     std::string_view channel;
 };
@@ -118,7 +130,8 @@ struct Error {
 struct ServerFrame {
     std::string_view id;  // of the command that this answers; empty: none
     std::variant<event::Established, event::Subscribed, event::Unsubscribed, event::Published, event::Event,
-                 event::Signal, event::RpcResponse, event::Pong, event::Gap, event::Reconnect, event::Error>
+                 event::Signal, event::RpcResponse, event::Pong, event::Refreshed, event::Gap, event::Reconnect,
+                 event::Error>
         body;
 };
 

@@ -70,6 +70,8 @@ void Connection::shed(std::size_t most) {
 void Connection::drain(Instant deadline, std::chrono::milliseconds grace) {
     if (phase_ != Phase::open || draining_) return;
     draining_ = true;
+    // Nobody outstays their ticket, or their time to say who they are, because the worker takes its own to go.
+    deadline = std::min(deadline, authenticated() || endpoint_->echo ? next_expiry() : gateway_.now() + grace);
     grace_ = std::chrono::duration_cast<decltype(grace_)>(grace);
     gateway_.wheel().arm(*this, deadline);
 }
@@ -82,7 +84,7 @@ void Connection::drain_now() {
 
 void Connection::tell_to_reconnect(std::chrono::milliseconds after) {
     leaving_ = true;
-    if (endpoint_->echo) return;
+    if (endpoint_->echo || !authenticated()) return;
     ServerFrame frame;
     frame.body = event::Reconnect{after, "shutting_down"};
     gateway_.send(*this, frame);
@@ -181,7 +183,7 @@ void Connection::arm_first() {
         return;
     }
     awaited_ = true;
-    gateway_.wheel().arm(*this, gateway_.now() + endpoint_->first_subscribe);
+    arm(gateway_.now() + endpoint_->first_subscribe);
 }
 
 void Connection::subscribed_first() {
@@ -196,7 +198,7 @@ void Connection::arm_heartbeat() {
         interval.count() >= 10
             ? std::chrono::milliseconds(gateway_.random() % static_cast<std::uint64_t>(interval.count() / 10))
             : std::chrono::milliseconds::zero();
-    gateway_.wheel().arm(*this, std::max(last_heard_ + interval - jitter, gateway_.now() + TimerWheel::kTick));
+    arm(std::max(last_heard_ + interval - jitter, gateway_.now() + TimerWheel::kTick));
 }
 
 void Connection::on_deadline() {
@@ -218,8 +220,24 @@ void Connection::on_deadline() {
         }
         // Spread over the first half of the grace, so that there is time to connect and subscribe before the end.
         tell_to_reconnect(std::chrono::milliseconds(gateway_.random() % (grace_.count() / 2)));
-        gateway_.wheel().arm(*this, gateway_.now() + grace_);
+        gateway_.wheel().arm(*this, std::min(gateway_.now() + grace_, expiry_end()));
         return;
+    }
+    if (!authenticated() && !endpoint_->echo) {
+        gateway_.give_up_waiting(*this);
+        return;
+    }
+    if (next_expiry() <= gateway_.now()) {
+        expire();
+        if (phase_ != Phase::open) return;
+        if (awaited_) {  // as with the probe
+            arm_first();
+            return;
+        }
+        if (probing_) {  // this wasn't the deadline of the probe, which gets a new one
+            arm(gateway_.now() + endpoint_->heartbeat_timeout);
+            return;
+        }
     }
     if (paused_) {  // its silence is ours
         heard();
@@ -244,7 +262,7 @@ void Connection::on_deadline() {
     }
     probing_ = true;
     probe();
-    gateway_.wheel().arm(*this, gateway_.now() + endpoint_->heartbeat_timeout);
+    arm(gateway_.now() + endpoint_->heartbeat_timeout);
 }
 
 }  // namespace weft

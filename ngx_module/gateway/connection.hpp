@@ -25,6 +25,7 @@ namespace weft {
 
 class Gateway;
 struct Feed;
+struct LocationSettings;
 
 /// What nginx.conf says of a location. Outlives the connections that were opened there.
 struct EndpointSettings {
@@ -40,15 +41,22 @@ struct EndpointSettings {
     std::size_t max_message = std::size_t{64} * 1024;     // bytes of one client message
     std::size_t send_queue = std::size_t{1024} * 1024;    // bytes that may wait for a slow reader
     bool echo = false;                                    // messages go back as they came; no codec, no channels
+    std::chrono::milliseconds auth_timeout{10'000};       // for the first message, where that brings the credentials
+    std::chrono::milliseconds expiry_notice{30'000};      // before a ticket's end its client is told; 0: it isn't
+    std::chrono::milliseconds leeway{5'000};              // past a ticket's end, in which its connections are ended
+    const LocationSettings* location = nullptr;           // the host's; nothing here looks into it
     CompressionSettings compression;
 };
 
 /// Who a connection is and what it may do. Shared, not copied, by whoever needs it.
 struct Identity {
+    static constexpr WallTime kNever = WallTime::max();
+
     std::string user;
     Grants grants;
-    std::uint64_t ticket = 0;  // Revocations::ticket_hash() of the ticket's `jti`
-    WallTime since{};          // when it was accepted
+    WallTime expires_at = kNever;  // the ticket's end
+    std::uint64_t ticket = 0;      // Revocations::ticket_hash() of the ticket's `jti`
+    WallTime since{};              // when it was accepted
 };
 
 class Connection : public Timed {
@@ -64,6 +72,8 @@ public:
     static constexpr std::uint32_t kMostRpcs = 4095;
     static constexpr std::chrono::milliseconds kCloseTimeout{5'000};  // for the peer to answer a goodbye
     static constexpr std::chrono::milliseconds kLinger{2'000};
+    // Bytes of a message of somebody who has yet to say who they are: a token and what is around it.
+    static constexpr std::size_t kMaxAuthMessage = std::size_t{16} * 1024;
 
     /// Everything given must outlive the connection. `wire` is shared by all connections that speak alike.
     Connection(Gateway& gateway, const EndpointSettings& endpoint, Wire& wire) noexcept
@@ -78,6 +88,8 @@ public:
     [[nodiscard]] std::string_view user() const noexcept {
         return identity_ ? std::string_view(identity_->user) : std::string_view();
     }
+    /// Whether it is known who this is. If not, it waits for its first message, `auth`, or has been refused.
+    [[nodiscard]] bool authenticated() const noexcept { return identity_ != nullptr; }
     /// The number that the connection goes by, if it is to be known before it is opened. Not 0.
     void set_client_id(std::uint64_t id) noexcept { client_id_ = id; }
     /// What its address goes by in SharedLimits::rates; 0 (none) for a connection without one.
@@ -141,6 +153,11 @@ protected:
     virtual SharedBytes rewrite(const SharedBytes& frames) { return frames; }
     void rewrite_frames() noexcept { rewrites_ = true; }
 
+    /// The most that a message of this client may have now, in bytes.
+    [[nodiscard]] std::size_t message_limit() const noexcept {
+        return authenticated() || endpoint_->echo ? endpoint_->max_message : kMaxAuthMessage;
+    }
+
     /// Something arrived from the peer.
     void heard() noexcept;
     void set_phase(Phase phase);
@@ -176,6 +193,13 @@ private:
     /// The client did what a limit forbids; ended when it goes on and on.
     void strike();
     bool over_rate(std::chrono::milliseconds wait, SharedCounter& counter, std::string_view why, event::Error& refusal);
+    /// Sets the one deadline: `liveness`, or what is next of the ticket's end if that comes before.
+    void arm(Instant liveness);
+    /// When the connection ends for its ticket's end; Instant::max() for never.
+    [[nodiscard]] Instant expiry_end() const noexcept;
+    /// When something is to be done for the ticket's end: to tell the client, or to end the connection.
+    [[nodiscard]] Instant next_expiry() const noexcept;
+    void expire();
     void tell_to_reconnect(std::chrono::milliseconds after);
     void end_for_reconnect();
     /// Makes room until at most `most` bytes wait; ends the connection when that can't be.
@@ -212,6 +236,7 @@ private:
     bool leaving_ : 1 = false;   // it was told
     bool paused_ : 1 = false;    // in the gateway's list of connections that wait for leave to read on
     bool awaited_ : 1 = false;   // its first subscription is, and the deadline is for that
+    bool expiry_told_ : 1 = false;  // the client knows that its ticket ends
 };
 
 }  // namespace weft

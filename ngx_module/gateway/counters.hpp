@@ -45,6 +45,7 @@ struct Counters {
     Counter dropped;           // frames given up for slow readers, with a gap told
     Counter conflated;         // frames given up for slow readers, since newer ones came
     Counter timed_out;         // connections closed for silence
+    Counter expired;           // connections closed with 4012, their tickets being over
     // Bytes of compressed messages, once each however many clients share one.
     Counter compressed_in;   // as they came
     Counter inflated_in;     // as they were meant
@@ -68,7 +69,7 @@ inline constexpr Counter Counters::*kTotals[] = {
     &Counters::errors,        &Counters::rate_limited, &Counters::slow_closed,     &Counters::timed_out,
     &Counters::compressed_in, &Counters::inflated_in,  &Counters::deflated_out,    &Counters::compressed_out,
     &Counters::dropped,       &Counters::conflated,    &Counters::too_many,        &Counters::banned,
-    &Counters::revoked,
+    &Counters::revoked,       &Counters::expired,
 };
 
 }  // namespace weft

@@ -119,13 +119,11 @@ void Gateway::shed_memory() {
     }
 }
 
-void Gateway::open(Connection& connection, std::shared_ptr<const Identity> identity) {
-    if (const auto ban = banned(*identity)) {
-        connection.identity_ = std::move(identity);
-        refuse(connection, *ban);
-        return;
-    }
-    connection.identity_ = std::move(identity);
+tl::expected<std::shared_ptr<const Identity>, event::Error> Gateway::Host::identify(Connection&, std::string_view) {
+    return tl::unexpected(event::Error{Code::authentication_failed, "the credentials were not accepted", {}});
+}
+
+void Gateway::count_in(Connection& connection) {
     while (connection.client_id_ == 0) connection.client_id_ = host_.random();
     connection.opened_ = true;
     ++open_;
@@ -133,11 +131,23 @@ void Gateway::open(Connection& connection, std::shared_ptr<const Identity> ident
     counters_.active.add();
     connection.last_heard_ = now_;
     if (connection.tally_) connection.tally_->opened = now_;
-    connection.arm_first();
-    if (connection.endpoint().echo) return;
+}
 
+void Gateway::open(Connection& connection, std::shared_ptr<const Identity> identity) {
+    connection.identity_ = std::move(identity);
+    if (const auto ban = banned(*connection.identity_)) {
+        refuse(connection, *ban);
+        return;
+    }
+    count_in(connection);
+    connection.arm_first();
+    if (!connection.endpoint().echo) greet(connection, {});
+}
+
+void Gateway::greet(Connection& connection, std::string_view id) {
     const EndpointSettings& endpoint = connection.endpoint();
     ServerFrame frame;
+    frame.id = id;
     frame.body = event::Established{connection.client_id_, connection.user(),       wall_, endpoint.heartbeat, node_,
                                     endpoint.max_message,  endpoint.rate.per_second};
     send(connection, frame);

@@ -90,6 +90,11 @@ public:
         /// Calls `visit` with each connection that was opened and has not been removed. It removes none.
         virtual void visit(const std::function<void(Connection&)>& visit) = 0;
         virtual std::uint64_t random() = 0;
+        /// Who has sent `token` on `connection`, and what they may do; by the rules of its location. The error is what
+        /// the client is told, its message a literal. For a client that was unknown so far, whether there is room for
+        /// one more connection of this user is part of the answer.
+        virtual tl::expected<std::shared_ptr<const Identity>, event::Error> identify(Connection& connection,
+                                                                                     std::string_view token);
         virtual void log(Level level, std::string_view line) = 0;
     };
 
@@ -136,6 +141,9 @@ public:
 
     /// Admits a connection and greets it.
     void open(Connection& connection, std::shared_ptr<const Identity> identity);
+    /// Admits a connection of which isn't known yet who it is: its first message must be `auth`, in time. Until then it
+    /// can do nothing, and costs a socket and at most Connection::kMaxAuthMessage bytes of message.
+    void await_auth(Connection& connection);
     /// Greets a connection only to refuse it: error frame (but not where messages are echoed), then close with its
     /// code.
     void refuse(Connection& connection, const event::Error& why);
@@ -150,8 +158,10 @@ public:
 
     // --- back ends ---
 
-    /// Publishes for a back end. The observer hears once, now or later, unless cancel() comes first.
-    void publish(std::string_view channel, Json data, std::string_view message_id, PublishObserver& observer);
+    /// Publishes for a back end, or for the user `by` whom the caller has checked. The observer hears once, now or
+    /// later, unless cancel() comes first.
+    void publish(std::string_view channel, Json data, std::string_view message_id, PublishObserver& observer,
+                 const Publisher& by = {});
     /// Asks weftd to revoke (see v1::Revocation; its times are weftd's to give). `ban`: how long a ban holds.
     void revoke(const v1::Revocation& revocation, std::chrono::seconds ban, PublishObserver& observer);
     void cancel(PublishObserver& observer) noexcept;
@@ -176,6 +186,11 @@ public:
     void drop_oldest(Connection& connection, std::size_t target, std::size_t committed);
     /// Ends what the connection takes part in: subscriptions, answers that it waits for.
     void detach(Connection& connection);
+    /// The first message of `connection` has not come in time.
+    void give_up_waiting(Connection& connection);
+    /// Refuses somebody who was unknown so far: error frame, then close with its code.
+    void refuse_unknown(Connection& connection, std::string_view id, const event::Error& why);
+    [[nodiscard]] WallTime wall() const noexcept { return wall_; }
     [[nodiscard]] CompressionScratch& compression() noexcept { return compression_; }
     /// Sends a frame to one connection.
     void send(Connection& connection, const ServerFrame& frame);
@@ -216,6 +231,12 @@ private:
     void execute(Connection& connection, std::string_view id, const command::Signal& signal);
     void execute(Connection& connection, std::string_view id, const command::Rpc& rpc);
     void execute(Connection& connection, std::string_view id, const command::Ping& ping);
+    void execute(Connection& connection, std::string_view id, const command::Auth& auth);
+    void execute(Connection& connection, std::string_view id, const command::Refresh& refresh);
+    void execute_unknown(Connection& connection, const Command& command);
+    void leave_what_is_not_granted(Connection& connection);
+    void count_in(Connection& connection);
+    void greet(Connection& connection, std::string_view id);
     bool allowed(Connection& connection, std::string_view id, Action action, std::string_view channel,
                  const ChannelRule*& rule);
     bool deny(Connection& connection, std::string_view id, std::string_view why);

@@ -17,6 +17,10 @@ void set_publisher(v1::Publisher& publisher, const Connection& connection) {
 }  // namespace
 
 void Gateway::execute(Connection& connection, const Command& command) {
+    if (!connection.authenticated()) {
+        execute_unknown(connection, command);
+        return;
+    }
     std::visit([&](const auto& body) { execute(connection, command.id, body); }, command.body);
 }
 
@@ -270,7 +274,8 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
     send(connection, frame);
 }
 
-void Gateway::publish(std::string_view channel, Json data, std::string_view message_id, PublishObserver& observer) {
+void Gateway::publish(std::string_view channel, Json data, std::string_view message_id, PublishObserver& observer,
+                      const Publisher& by) {
     const ChannelRule* rule = rules_.find(channel);
     if (rule == nullptr) {
         observer.on_failed({Code::channel_not_found, "no weft_channel rule matches this channel", {}});
@@ -298,6 +303,10 @@ void Gateway::publish(std::string_view channel, Json data, std::string_view mess
     out.set_data(data.data(), data.size());
     out.set_message_id(message_id.data(), message_id.size());
     out.clear_publisher();
+    if (by.known()) {
+        out.mutable_publisher()->set_user(by.user.data(), by.user.size());
+        out.mutable_publisher()->set_client_id(by.client_id);
+    }
     send_link(outgoing_);
 }
 

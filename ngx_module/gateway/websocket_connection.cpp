@@ -23,7 +23,7 @@ void WebSocketConnection::receive(std::span<char> bytes) {
     if (tally() != nullptr) tally()->bytes_in += bytes.size();
     heard();
     if (broken_ || (phase() != Phase::open && phase() != Phase::closing)) return;
-    if (const auto violation = parser_.feed(bytes, endpoint().max_message, *this, deflate_)) {
+    if (const auto violation = parser_.feed(bytes, message_limit(), *this, deflate_)) {
         broken_ = true;
         if (phase() == Phase::open) {
             end(static_cast<std::uint16_t>(violation->code), violation->why);
@@ -58,7 +58,7 @@ bool WebSocketConnection::on_compressed(websocket::Opcode opcode, std::string_vi
     const bool own = contexts_ && contexts_->inflater;
     CompressionScratch& shared = gateway().compression();
     websocket::Inflater& inflater = own ? *contexts_->inflater : shared.inflater;
-    const auto message = inflater.inflate(compressed, endpoint().max_message, shared.inflated);
+    const auto message = inflater.inflate(compressed, message_limit(), shared.inflated);
     if (!message) return fail(message.error());
     if (opcode == websocket::Opcode::text && !websocket::is_utf8(*message)) {
         return fail({websocket::Close::invalid_payload, "a text message isn't UTF-8"});
@@ -91,9 +91,12 @@ bool WebSocketConnection::on_message(websocket::Opcode opcode, std::string_view 
         gateway().fail(*this, command ? command->id : std::string_view(command.error().id), refusal);
     } else if (command) {
         gateway().execute(*this, *command);
-    } else {
+    } else if (authenticated()) {
         gateway().refusals().invalid.add();
         gateway().fail(*this, command.error().id, {command.error().code, command.error().message, {}});
+    } else {
+        gateway().refuse_unknown(*this, command.error().id,
+                                 {Code::authentication_required, "expected \"auth\" as the first message", {}});
     }
     return true;
 }

@@ -79,6 +79,17 @@ ConnectionCounts::Verdict ConnectionCounts::admit(std::size_t seat, const std::o
     return Verdict::admitted;
 }
 
+ConnectionCounts::Verdict ConnectionCounts::admit_user(std::size_t seat, const ConnectionKey& user,
+                                                       const ConnectionLimits& limits, Hold& hold) noexcept {
+    if (!hold.counted || hold.user != kNone) return Verdict::admitted;
+    const Found of = find(seat, user);
+    if (limits.per_user != 0 && of.count >= limits.per_user) return Verdict::per_user;
+    const std::uint32_t record = count(seat, user, of.own);
+    if (limits.per_user != 0 && record == kNone) return Verdict::full;
+    hold.user = record;
+    return Verdict::admitted;
+}
+
 void ConnectionCounts::release(std::size_t seat, Hold& hold) noexcept {
     if (!hold.counted) return;
     if (hold.address != kNone) uncount(hold.address);

@@ -62,6 +62,11 @@ public:
     Verdict admit(std::size_t seat, const std::optional<ConnectionKey>& address,
                   const std::optional<ConnectionKey>& user, const ConnectionLimits& limits, Hold& hold) noexcept;
 
+    /// Counts the user of a connection that was admitted without one, in the same `hold`; total and address are no
+    /// matter any more. Not admitted: `hold` stays what it was.
+    Verdict admit_user(std::size_t seat, const ConnectionKey& user, const ConnectionLimits& limits,
+                       Hold& hold) noexcept;
+
     /// Takes off the count what admit() put in `hold` at the same seat and since the last give_up() of it. `hold` is
     /// empty afterwards.
     void release(std::size_t seat, Hold& hold) noexcept;

@@ -53,6 +53,29 @@ std::optional<event::Error> Admission::admit(const ngx_connection_t& connection,
             verdict = zone.connections().admit(seat_, address, owner, limits, hold);
         }
     }
+    return answer(verdict, connection);
+}
+
+std::optional<event::Error> Admission::admit_user(const ngx_connection_t& connection, std::string_view user,
+                                                  const ConnectionLimits& limits,
+                                                  ConnectionCounts::Hold& hold) noexcept {
+    using Verdict = ConnectionCounts::Verdict;
+    const auto owner = counted_.users ? user_key(user) : std::nullopt;
+    if (!owner || !hold.counted) return std::nullopt;
+    Verdict verdict = Verdict::admitted;
+    {
+        LockedZone zone(zone_);
+        verdict = zone.connections().admit_user(seat_, *owner, limits, hold);
+        if (verdict != Verdict::admitted && zone.retire_dead()) {
+            verdict = zone.connections().admit_user(seat_, *owner, limits, hold);
+        }
+    }
+    return answer(verdict, connection);
+}
+
+std::optional<event::Error> Admission::answer(ConnectionCounts::Verdict verdict,
+                                              const ngx_connection_t& connection) noexcept {
+    using Verdict = ConnectionCounts::Verdict;
     const auto refuse = [](std::string_view why) { return event::Error{Code::too_many_connections, why, {}}; };
     switch (verdict) {
         case Verdict::admitted:

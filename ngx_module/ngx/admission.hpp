@@ -39,11 +39,15 @@ public:
     /// behind real_ip and proxy_protocol; nothing of it is kept.
     std::optional<event::Error> admit(const ngx_connection_t& connection, std::string_view user,
                                       const ConnectionLimits& limits, ConnectionCounts::Hold& hold) noexcept;
+    /// Counts the user of a connection that admit() has counted in `hold` without one.
+    std::optional<event::Error> admit_user(const ngx_connection_t& connection, std::string_view user,
+                                           const ConnectionLimits& limits, ConnectionCounts::Hold& hold) noexcept;
     void release(ConnectionCounts::Hold& hold) noexcept;
 
 private:
     static constexpr std::time_t kComplaintInterval = 60;  // seconds
 
+    std::optional<event::Error> answer(ConnectionCounts::Verdict verdict, const ngx_connection_t& connection) noexcept;
     void complain(const ngx_connection_t& connection) noexcept;
 
     ngx_shm_zone_t* zone_;

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <string>
 
+#include "ngx/variables.hpp"
 #include "ngx/weftd_request.hpp"
 #include "ngx/worker.hpp"
 
@@ -102,6 +103,10 @@ void run_command(ngx_http_request_t* request) {
     }
     std::string_view name = view(request->uri);
     name.remove_prefix(name.rfind('/') + 1);
+    const UpgradedRequest* const caller = upgraded_request(request);
+    if (caller != nullptr && !caller->identity->grants.allows_rpc("weft." + std::string(name))) {
+        return refuse(Code::permission_denied, "the API key doesn't grant \"rpc\" of weft." + std::string(name));
+    }
     v1::Revocation revocation;
     std::chrono::seconds ban{0};
     try {
@@ -120,6 +125,7 @@ void run_command(ngx_http_request_t* request) {
 
 ngx_int_t handle_api(ngx_http_request_t* request) noexcept {
     if (Worker::current() == nullptr) return NGX_HTTP_SERVICE_UNAVAILABLE;
+    if (const auto refused = refuse_caller(request, false)) return *refused;
     return read_post<run_command>(request);
 }
 

@@ -26,10 +26,6 @@ constexpr std::size_t kMinSendQueue = std::size_t{4} * 1024;
 constexpr std::size_t kNoMost = SIZE_MAX / 2;
 constexpr std::size_t kMinSendMemory = std::size_t{1024} * 1024;
 
-char* not_supported(ngx_conf_t* cf, const std::string& what) noexcept {
-    return fail(cf, what + " is not supported yet");
-}
-
 /// Whether a tcp:// address names this host alone.
 bool is_loopback(std::string_view address) noexcept {
     constexpr std::string_view kScheme = "tcp://";
@@ -159,6 +155,38 @@ char* set_send_memory(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
                     "256m");
 }
 
+char* set_cookie(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
+    return read_cookie(cf, static_cast<LocationSettings*>(conf)->credentials);
+}
+
+char* set_user(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
+    return read_user(cf, static_cast<LocationSettings*>(conf)->credentials);
+}
+
+char* set_grants(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
+    return read_grants(cf, static_cast<LocationSettings*>(conf)->credentials);
+}
+
+char* set_anonymous(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
+    return read_anonymous(cf, static_cast<LocationSettings*>(conf)->credentials);
+}
+
+char* set_auth_timeout(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
+    return read_auth_timeout(cf, static_cast<LocationSettings*>(conf)->credentials);
+}
+
+char* set_expiry_notice(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
+    return read_expiry_notice(cf, static_cast<LocationSettings*>(conf)->credentials);
+}
+
+char* set_reject(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
+    return read_reject(cf, static_cast<LocationSettings*>(conf)->credentials);
+}
+
+char* set_api_key(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
+    return read_api_keys(cf, static_cast<LocationSettings*>(conf)->credentials);
+}
+
 /// Makes this location's content ours.
 char* take_location(ngx_conf_t* cf, ngx_http_handler_pt handler) noexcept {
     auto& core = *static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
@@ -184,6 +212,12 @@ char* set_echo(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
 
 char* set_publish(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     auto& settings = *static_cast<LocationSettings*>(conf);
+    if (cf->args->nelts > 2) {
+        if (view(args(cf)[2]) != "ticket") {
+            return fail(cf, "invalid parameter " + quoted(args(cf)[2]) + " in \"weft_publish\", expected ticket");
+        }
+        settings.publish_needs_ticket = true;
+    }
     ngx_http_compile_complex_value_t compile;
     ngx_memzero(&compile, sizeof(compile));
     settings.publish_channel =
@@ -242,6 +276,14 @@ ngx_command_t directives[] = {
     http_directive("weft_log_format", NGX_CONF_2MORE, set_log_format),
 
     location_directive("weft_ticket", kEverywhere | NGX_CONF_1MORE, set_ticket),
+    location_directive("weft_cookie", kEverywhere | NGX_CONF_TAKE1, set_cookie),
+    location_directive("weft_user", kEverywhere | NGX_CONF_TAKE1, set_user),
+    location_directive("weft_grants", kEverywhere | NGX_CONF_TAKE1, set_grants),
+    location_directive("weft_anonymous", kEverywhere | NGX_CONF_TAKE12, set_anonymous),
+    location_directive("weft_auth_timeout", kEverywhere | NGX_CONF_TAKE1, set_auth_timeout),
+    location_directive("weft_expiry_notice", kEverywhere | NGX_CONF_TAKE1, set_expiry_notice),
+    location_directive("weft_reject", kEverywhere | NGX_CONF_TAKE1, set_reject),
+    location_directive("weft_api_key", kEverywhere | NGX_CONF_TAKE1, set_api_key),
     location_directive("weft_origin", kEverywhere | NGX_CONF_1MORE, set_origin),
     location_directive("weft_rate", kEverywhere | NGX_CONF_TAKE1234, set_rate),
     location_directive("weft_user_rate", kEverywhere | NGX_CONF_TAKE12, set_user_rate),
@@ -258,7 +300,7 @@ ngx_command_t directives[] = {
 
     location_directive("weft_websocket", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_websocket),
     location_directive("weft_echo", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_echo),
-    location_directive("weft_publish", NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, set_publish),
+    location_directive("weft_publish", NGX_HTTP_LOC_CONF | NGX_CONF_TAKE12, set_publish),
     location_directive("weft_api", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_api),
     location_directive("weft_status", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_status),
     ngx_null_command,
@@ -288,6 +330,7 @@ char* merge_location_settings(ngx_conf_t* cf, void* parent, void* child) noexcep
     auto& from = *static_cast<LocationSettings*>(parent);
     auto& to = *static_cast<LocationSettings*>(child);
     if (!to.tickets) to.tickets = from.tickets;
+    to.credentials.inherit(from.credentials);
     if (!to.origins) to.origins = from.origins;
     to.limits.inherit(from.limits);
     if (!to.heartbeat) {  // one directive sets both
@@ -301,13 +344,16 @@ char* merge_location_settings(ngx_conf_t* cf, void* parent, void* child) noexcep
     if (!to.logs) to.logs = from.logs;
 
     const bool echo = to.endpoint.echo;
+    if (to.publish_needs_ticket && !to.tickets) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"weft_publish … ticket\" has no \"weft_ticket\", expected \"weft_ticket key=FILE;\" here or in "
+                      "a block around it: nobody could publish");
+        return kFailed;
+    }
     if (to.websocket_at.empty() && !echo) return NGX_CONF_OK;
-    if (!echo && !to.tickets) {
-        ngx_log_error(
-            NGX_LOG_EMERG, cf->log, 0,
-            "\"weft_websocket\" in %s has no \"weft_ticket\", expected \"weft_ticket key=FILE;\" here or in a "
-            "block around it: nobody could connect",
-            to.websocket_at.c_str());
+    if (const auto wrong = echo ? std::nullopt : check_credentials(to)) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "\"weft_websocket\" in %s %s", to.websocket_at.c_str(),
+                      wrong->c_str());
         return kFailed;
     }
     if (!echo && to.message_size.value_or(0) > kMaxMessageSize) {
@@ -322,6 +368,11 @@ char* merge_location_settings(ngx_conf_t* cf, void* parent, void* child) noexcep
     to.limits.apply(to.endpoint);
     if (to.heartbeat) to.endpoint.heartbeat = std::chrono::milliseconds(*to.heartbeat);
     if (to.heartbeat_timeout) to.endpoint.heartbeat_timeout = std::chrono::milliseconds(*to.heartbeat_timeout);
+    const CredentialSettings& credentials = to.credentials;
+    to.endpoint.auth_timeout = std::chrono::milliseconds(credentials.auth_timeout.value_or(0));
+    if (credentials.expiry_notice) to.endpoint.expiry_notice = std::chrono::milliseconds(*credentials.expiry_notice);
+    if (to.tickets) to.endpoint.leeway = to.tickets->rules().leeway;
+    to.endpoint.location = &to;
     to.endpoint.max_message = to.message_size.value_or(defaults.max_message);
     to.endpoint.send_queue = to.send_queue.value_or(defaults.send_queue);
     to.endpoint.compression = to.compression.value_or(defaults.compression);

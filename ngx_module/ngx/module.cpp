@@ -1,5 +1,6 @@
 // The module as nginx sees it.
 #include "ngx/directives.hpp"
+#include "ngx/masking.hpp"
 #include "ngx/settings.hpp"
 #include "ngx/socket.hpp"
 #include "ngx/variables.hpp"
@@ -34,7 +35,7 @@ void exit_process(ngx_cycle_t* cycle) noexcept {
 
 ngx_http_module_t context = {
     add_variables,  // preconfiguration
-    nullptr,        // postconfiguration
+    add_masking,    // postconfiguration
     create_main_settings,
     init_main_settings,
     nullptr,  // create server configuration

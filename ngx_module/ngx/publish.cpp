@@ -3,6 +3,9 @@
 
 #include <string>
 
+#include "gateway/permission.hpp"
+#include "ngx/credentials.hpp"
+#include "ngx/variables.hpp"
 #include "ngx/weftd_request.hpp"
 #include "ngx/worker.hpp"
 
@@ -48,6 +51,25 @@ tl::expected<std::string, std::string> to_json(const std::string& type, std::str
     return data;
 }
 
+/// Why a known caller may not publish to this channel; no value when they may.
+std::optional<event::Error> forbidden(const UpgradedRequest& caller, std::string_view channel,
+                                      const ChannelRules& rules) {
+    const Identity& identity = *caller.identity;
+    const event::Error denied{Code::permission_denied, "the credentials don't grant \"publish\" on this channel", {}};
+    if (caller.back_end) {  // the rule is for clients
+        if (identity.grants.allows(Action::publish, channel, identity.user)) return std::nullopt;
+        return denied;
+    }
+    const ChannelRule* rule = nullptr;
+    switch (permission(rules, identity.grants, identity.user, Action::publish, channel, rule)) {
+        case Permission::granted:
+        case Permission::no_channel: return std::nullopt;  // publishing will say so
+        case Permission::rule_forbids:
+            return event::Error{Code::permission_denied, "clients may not publish to this channel", {}};
+        default: return denied;
+    }
+}
+
 void publish_body(ngx_http_request_t* request) {
     Worker& worker = *Worker::current();
     worker.wake();
@@ -64,6 +86,19 @@ void publish_body(ngx_http_request_t* request) {
                                                           {}}));
         return;
     }
+    // A request that needs no credentials has none: it comes from whoever nginx lets through.
+    const UpgradedRequest* known = upgraded_request(request);
+    Publisher by;
+    if (known != nullptr) {
+        if (const auto error = forbidden(*known, view(channel), worker.settings().rules)) {
+            ngx_http_finalize_request(request, respond_error(request, *error));
+            return;
+        }
+        if (!known->back_end) {
+            by.user = known->identity->user;
+            while (by.client_id == 0) by.client_id = worker.random();
+        }
+    }
     std::string body;
     if (!read_body(request, body)) {
         ngx_http_finalize_request(request, NGX_HTTP_INTERNAL_SERVER_ERROR);
@@ -74,14 +109,17 @@ void publish_body(ngx_http_request_t* request) {
         ngx_http_finalize_request(request, respond_error(request, {Code::invalid_message, data.error(), {}}));
         return;
     }
-    WeftdRequest::ask(request,
-                      [&](PublishObserver& answer) { worker.gateway().publish(view(channel), *data, {}, answer); });
+    WeftdRequest::ask(request, [&](PublishObserver& answer) {
+        worker.gateway().publish(view(channel), *data, {}, answer, by);
+    });
 }
 
 }  // namespace
 
 ngx_int_t handle_publish(ngx_http_request_t* request) noexcept {
     if (Worker::current() == nullptr) return NGX_HTTP_SERVICE_UNAVAILABLE;
+    if (Worker::current() == nullptr) return NGX_HTTP_SERVICE_UNAVAILABLE;
+    if (const auto refused = refuse_caller(request, location_settings(request).publish_needs_ticket)) return *refused;
     return read_post<publish_body>(request);
 }
 

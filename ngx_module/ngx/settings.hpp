@@ -11,6 +11,7 @@
 #include "gateway/connection.hpp"
 #include "ngx/admission.hpp"
 #include "ngx/connection_log.hpp"
+#include "ngx/credentials.hpp"
 #include "ngx/limit_directives.hpp"
 #include "ngx/ngx.hpp"
 
@@ -41,6 +42,7 @@ struct MainSettings {
 struct LocationSettings {
     std::shared_ptr<const TicketVerifier> tickets;
     std::shared_ptr<const OriginPolicy> origins;
+    CredentialSettings credentials;
     LimitSettings limits;
     std::optional<ngx_msec_t> heartbeat;
     std::optional<ngx_msec_t> heartbeat_timeout;
@@ -52,8 +54,14 @@ struct LocationSettings {
 
     EndpointSettings endpoint;  // of the above, merged
     ngx_http_complex_value_t* publish_channel = nullptr;
+    bool publish_needs_ticket = false;
 
     std::string websocket_at;  // "file:line" of weft_websocket; empty: not here
+
+    /// Whether requests here may bring credentials.
+    [[nodiscard]] bool takes_credentials() const noexcept {
+        return !websocket_at.empty() || publish_channel != nullptr;
+    }
 
     static constexpr std::size_t kMaxLogs = 16;  // weft_log lines in one block
 };

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "ngx/credentials.hpp"
+
 namespace weft {
 
 void Socket::adopt(Worker& worker, ngx_connection_t* connection, std::unique_ptr<Socket> owned,
@@ -34,8 +36,10 @@ void Socket::adopt(Worker& worker, ngx_connection_t* connection, std::unique_ptr
     }
     if (refusal) {
         worker.gateway().refuse(socket, *refusal);
-    } else {
+    } else if (identity) {
         worker.gateway().open(socket, std::move(identity));
+    } else {
+        worker.gateway().await_auth(socket);
     }
     if (ngx_exiting) {
         worker.drain(socket);
@@ -185,6 +189,17 @@ void Socket::flush() {
         shut_ = true;
         if (!over_tls(connection_)) ::shutdown(connection_->fd, SHUT_WR);
     }
+}
+
+tl::expected<std::shared_ptr<const Identity>, event::Error> Socket::identify(std::string_view token) {
+    const LocationSettings& location = *endpoint().location;
+    auto identity = identify_token(token, location, connection_->log);
+    if (!identity || authenticated()) return identity;
+    if (const auto full = worker_.admission().admit_user(*connection_, (*identity)->user,
+                                                         location.connections.value_or(ConnectionLimits()), hold_)) {
+        return tl::unexpected(*full);
+    }
+    return identity;
 }
 
 void Socket::read_on() noexcept {

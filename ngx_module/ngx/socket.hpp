@@ -45,6 +45,9 @@ public:
     /// Has this connection logged when it ends. Null: it isn't.
     void keep_record(std::unique_ptr<ConnectionRecord> record) noexcept { keep_tally(std::move(record)); }
 
+    /// See Gateway::Host::identify().
+    tl::expected<std::shared_ptr<const Identity>, event::Error> identify(std::string_view token);
+
     /// Writes what is queued, and acts on the phase. May destroy this.
     void flush();
 

@@ -26,7 +26,8 @@ std::string status_json(Worker& worker) {
             ",\"refused\":" + number(sum.refused) + ",\"too_many\":" + number(sum.too_many) +
             ",\"banned\":" + number(sum.banned) + ",\"revoked\":" + number(sum.revoked) +
             ",\"slow\":" + number(sum.slow_closed) + ",\"timed_out\":" + number(sum.timed_out) +
-            ",\"blocked\":" + number(sum.blocked) + ",\"paused\":" + number(sum.paused) + "}";
+            ",\"expired\":" + number(sum.expired) + ",\"blocked\":" + number(sum.blocked) +
+            ",\"paused\":" + number(sum.paused) + "}";
     json += ",\"channels\":" + number(sum.channels) + ",\"subscriptions\":" + number(sum.subscriptions);
     json += ",\"messages\":{\"in\":" + number(sum.messages_in) + ",\"out\":" + number(sum.messages_out) +
             ",\"errors\":" + number(sum.errors) + ",\"rate_limited\":" + number(sum.rate_limited) +

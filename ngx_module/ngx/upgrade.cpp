@@ -1,8 +1,9 @@
 // From an HTTP request to a connection of ours: origin, handshake, credentials, 101, and the request is given back.
 #include <string>
 
-#include "auth/ticket_mask.hpp"
 #include "ngx/connection_log.hpp"
+#include "ngx/credentials.hpp"
+#include "ngx/headers.hpp"
 #include "ngx/response.hpp"
 #include "ngx/single_use.hpp"
 #include "ngx/socket.hpp"
@@ -15,91 +16,18 @@ namespace {
 
 constexpr std::string_view kSubprotocols[] = {"weft.v1.json"};
 
-bool is(const ngx_table_elt_t& header, std::string_view name) noexcept {
-    return header.key.len == name.size() &&
-           ngx_strncasecmp(header.key.data, reinterpret_cast<u_char*>(const_cast<char*>(name.data())), name.size()) ==
-               0;
-}
-
-/// The value of a header; several of a name are joined as RFC 9110 §5.3 allows. `storage` holds joined values.
-std::string_view header(ngx_http_request_t* request, std::string_view name, std::string& storage) {
-    std::string_view value;
-    const ngx_list_part_t* part = &request->headers_in.headers.part;
-    auto* headers = static_cast<ngx_table_elt_t*>(part->elts);
-    for (ngx_uint_t i = 0;; ++i) {
-        if (i >= part->nelts) {
-            if (part->next == nullptr) break;
-            part = part->next;
-            headers = static_cast<ngx_table_elt_t*>(part->elts);
-            i = 0;
-        }
-        if (!is(headers[i], name)) continue;
-        if (value.empty()) {
-            value = view(headers[i].value);
-        } else {
-            std::string joined(value);
-            joined.append(", ").append(view(headers[i].value));
-            storage = std::move(joined);
-            value = storage;
-        }
-    }
-    return value;
-}
-
-/// The first ticket that the request offers, in the order of PROTOCOL, "Credentials"; empty for none.
-std::string find_ticket(ngx_http_request_t* request, std::string_view from_subprotocol) {
-    std::string storage;
-    const std::string_view authorization = header(request, "authorization", storage);
-    constexpr std::string_view kBearer = "bearer ";
-    if (authorization.size() > kBearer.size() &&
-        ngx_strncasecmp(reinterpret_cast<u_char*>(const_cast<char*>(authorization.data())),
-                        reinterpret_cast<u_char*>(const_cast<char*>(kBearer.data())), kBearer.size()) == 0) {
-        std::string_view token = authorization.substr(kBearer.size());
-        while (token.starts_with(' ')) token.remove_prefix(1);
-        return std::string(token);
-    }
-    if (!from_subprotocol.empty()) return std::string(from_subprotocol);
-    ngx_str_t value;
-    ngx_str_t name = ngx_string("ticket");
-    if (ngx_http_arg(request, name.data, name.len, &value) == NGX_OK) {
-        std::string decoded(value.len, '\0');
-        auto* to = reinterpret_cast<u_char*>(decoded.data());
-        u_char* from = value.data;
-        ngx_unescape_uri(&to, &from, value.len, NGX_UNESCAPE_URI);
-        decoded.resize(static_cast<std::size_t>(to - reinterpret_cast<u_char*>(decoded.data())));
-        return decoded;
-    }
-    return {};
-}
-
-std::span<char> writable(const ngx_str_t& text) noexcept {
-    return {reinterpret_cast<char*>(text.data), text.len};
-}
-
-/// Hides tickets in the headers that bring them.
-void mask_headers(ngx_http_request_t* request) noexcept {
-    for (ngx_list_part_t* part = &request->headers_in.headers.part; part != nullptr; part = part->next) {
-        auto* headers = static_cast<ngx_table_elt_t*>(part->elts);
-        for (ngx_uint_t i = 0; i < part->nelts; ++i) {
-            if (is(headers[i], "authorization")) mask_bearer(writable(headers[i].value));
-            if (is(headers[i], "sec-websocket-protocol")) mask_bearer_protocol(writable(headers[i].value));
-        }
-    }
-}
-
-/// Hides tickets in the query. Whatever views the request's head sees no ticket there afterwards.
-void mask_arguments(ngx_http_request_t* request) noexcept {
-    for (const ngx_str_t& text : {request->request_line, request->unparsed_uri, request->args}) {
-        mask_ticket_argument(writable(text));
-    }
-}
-
 /// An error page of a few words: what is wrong with the request is told in its body.
 ngx_int_t refuse(ngx_http_request_t* request, int status, std::string_view why) {
     request->keepalive = 0;
     if (status == 426 && !add_header(request, "Sec-WebSocket-Version", "13")) return NGX_HTTP_INTERNAL_SERVER_ERROR;
     if (status == 405 && !add_header(request, "Allow", "GET")) return NGX_HTTP_INTERNAL_SERVER_ERROR;
     return respond(request, status, "text/plain", std::string(why) + "\n");
+}
+
+/// The answer to refused credentials where weft_reject says http.
+ngx_int_t reject(ngx_http_request_t* request, const event::Error& why) {
+    if (!add_header(request, "WWW-Authenticate", "Bearer")) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    return refuse(request, NGX_HTTP_UNAUTHORIZED, why.message);
 }
 
 /// How a connection speaks, and what is answered about it.
@@ -237,7 +165,7 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     }
 #endif
     if (request->http_version >= NGX_HTTP_VERSION_20) {  // nginx's number for HTTP/3, since 1.25, is 3000
-        mask_arguments(request);
+        mask_credentials(request, location);
         const std::string version = std::to_string(request->http_version / 1000);
         return refuse(request, 400, "WebSocket needs HTTP/1.1 here, this request came by HTTP/" + version);
     }
@@ -255,8 +183,6 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     const bool echo = location.endpoint.echo;
     if (echo) asked.protocols = {};  // whatever is said here, it comes back
     const websocket::HandshakeAnswer answer = websocket::answer_handshake(asked, kSubprotocols, storage[5]);
-    const std::string token = find_ticket(request, answer.token);
-    mask_arguments(request);  // from here on nginx may log the request at any time
     if (answer.status != 101) return refuse(request, answer.status, answer.error);
 
     const std::string_view origin = header(request, "origin", storage[6]);
@@ -273,24 +199,11 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
         return refuse(request, 403, "this origin is not allowed");
     }
 
-    std::optional<event::Error> refusal;  // its message is a literal
-    std::shared_ptr<const Identity> identity;
-    if (echo) {
-        identity = std::make_shared<const Identity>();
-    } else if (token.empty()) {
-        refusal = event::Error{Code::authentication_required, "no ticket came with the request", {}};
-    } else if (auto ticket = location.tickets->verify(token, wall_now())) {
-        refusal =
-            use_once(worker->settings().ticket_zone, *location.tickets, *ticket, wall_now(), request->connection->log);
-        if (!refusal) {
-            identity = std::make_shared<const Identity>(Identity{std::move(ticket->user), std::move(ticket->grants),
-                                                                 Revocations::ticket_hash(ticket->id), wall_now()});
-        }
-    } else {
-        ngx_log_error(NGX_LOG_INFO, request->connection->log, 0, "weft: ticket refused: %s",
-                      ticket.error().detail.c_str());
-        refusal = event::Error{Code::authentication_failed, "the ticket was not accepted", {}};
-    }
+    Verdict verdict =
+        echo ? Verdict{std::make_shared<const Identity>(), std::nullopt} : identify_client(request, location, answer);
+    std::optional<event::Error>& refusal = verdict.refusal;  // its message is a literal
+    std::shared_ptr<const Identity>& identity = verdict.identity;
+    if (refusal && location.credentials.reject_http.value_or(false)) return reject(request, *refusal);
 
     // Those who are about to be closed needn't agree on anything: what a worker has of wires is for others.
     const std::string_view extensions =
@@ -302,13 +215,14 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     if (record == nullptr || upgraded == nullptr) return NGX_HTTP_INTERNAL_SERVER_ERROR;
     record->socket = std::make_unique<Socket>(*worker, location.endpoint, *speech.wire, speech.deflate);
     if (!refusal) {
-        refusal = worker->admission().admit(*request->connection, identity->user,
+        // The user of an auth frame is counted when that has come.
+        refusal = worker->admission().admit(*request->connection, identity ? identity->user : std::string_view(),
                                             location.connections.value_or(ConnectionLimits()), record->socket->hold());
     }
     if (!refusal && location.endpoint.address_rate.limited()) {
         record->socket->set_address_key(rate_key(*request->connection, rates_of(worker->settings().zone)));
     }
-    mask_headers(request);
+    mask_credentials(request, location);  // from here on nginx may log the request at any time
     upgraded->identity = identity;
     upgraded->subprotocol = answer.subprotocol;
     while (!refusal && upgraded->client_id == 0) upgraded->client_id = worker->random();

@@ -10,10 +10,12 @@
 
 namespace weft {
 
-/// What is known of a request that has become a connection. It is the request's context, and lives in its pool.
+/// What is known of a request that has become a connection, or has shown credentials to publish. It is the request's
+/// context, and lives in its pool.
 struct UpgradedRequest {
     std::shared_ptr<const Identity> identity;  // null when the credentials were refused
     std::uint64_t client_id = 0;               // 0 likewise
+    bool back_end = false;                     // an API key was shown
     std::string_view subprotocol;              // that was agreed on; of static storage
 };
 

@@ -1,5 +1,7 @@
 #include "ngx/weftd_request.hpp"
 
+#include "ngx/credentials.hpp"
+#include "ngx/variables.hpp"
 #include "ngx/worker.hpp"
 
 namespace weft {
@@ -12,6 +14,8 @@ ngx_int_t status_of(Code code) noexcept {
     switch (code) {
         case Code::channel_not_found:
         case Code::method_not_found: return NGX_HTTP_NOT_FOUND;
+        case Code::authentication_required:
+        case Code::authentication_failed: return NGX_HTTP_UNAUTHORIZED;
         case Code::permission_denied: return NGX_HTTP_FORBIDDEN;
         case Code::message_too_large: return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
         case Code::invalid_message: return NGX_HTTP_BAD_REQUEST;
@@ -34,6 +38,7 @@ ngx_int_t respond_error(ngx_http_request_t* request, const event::Error& error) 
         add_header(request, "Retry-After", std::to_string(seconds));
     }
     json += "}\n";
+    if (status_of(error.code) == NGX_HTTP_UNAUTHORIZED) add_header(request, "WWW-Authenticate", "Bearer");
     return respond(request, status_of(error.code), kJson, json);
 }
 
@@ -53,6 +58,27 @@ bool read_body(ngx_http_request_t* request, std::string& body) {
         if (got != static_cast<ssize_t>(size)) return false;
     }
     return true;
+}
+
+std::optional<ngx_int_t> refuse_caller(ngx_http_request_t* request, bool tickets) noexcept {
+    const LocationSettings& location = location_settings(request);
+    if (!tickets && !location.credentials.api_keys) return std::nullopt;
+    try {
+        const HttpVerdict verdict = identify_caller(request, location, tickets);
+        if (verdict.refusal) {
+            if (ngx_http_discard_request_body(request) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            return respond_error(request, *verdict.refusal);
+        }
+        auto* known = make_in_pool<UpgradedRequest>(request->pool);
+        if (known == nullptr) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        known->identity = verdict.identity;
+        known->back_end = verdict.back_end;
+        ngx_http_set_ctx(request, known, ngx_http_weft_module);
+        return std::nullopt;
+    } catch (const std::exception& error) {
+        ngx_log_error(NGX_LOG_ERR, request->connection->log, 0, "weft: %s", error.what());
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 }
 
 ngx_int_t refuse_method(ngx_http_request_t* request) noexcept {

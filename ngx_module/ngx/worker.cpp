@@ -136,6 +136,11 @@ void Worker::flush(Connection& connection) {
     static_cast<Socket&>(connection).flush();
 }
 
+tl::expected<std::shared_ptr<const Identity>, event::Error> Worker::identify(Connection& connection,
+                                                                             std::string_view token) {
+    return static_cast<Socket&>(connection).identify(token);
+}
+
 void Worker::read_on(Connection& connection) {
     static_cast<Socket&>(connection).read_on();
 }

@@ -57,6 +57,8 @@ public:
     void resume_paused() noexcept;
 
     std::uint64_t random() override { return random_(); }
+    tl::expected<std::shared_ptr<const Identity>, event::Error> identify(Connection& connection,
+                                                                         std::string_view token) override;
 
 private:
     Worker(ngx_cycle_t* cycle, MainSettings& settings, Counters& counters);

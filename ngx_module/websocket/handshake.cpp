@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::string_view kGuid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";  // RFC 6455 §1.3
 constexpr std::string_view kBearer = "bearer.";
+constexpr std::string_view kPair = "bearer";  // the next element is the token
 
 std::string_view trim(std::string_view text) noexcept {
     const auto first = text.find_first_not_of(kBlanks);
@@ -88,10 +89,19 @@ HandshakeAnswer answer_handshake(const HandshakeRequest& request, std::span<cons
 
     HandshakeAnswer answer;
     bool offered = false;
+    bool pair = false;
     auto list = request.protocols;
     for (auto name = next_element(list); !name.empty(); name = next_element(list)) {
         if (name.starts_with(kBearer)) {
-            if (answer.token.empty()) answer.token = name.substr(kBearer.size());
+            if (!answer.bearer) answer.token = name.substr(kBearer.size());
+            answer.bearer = true;
+            continue;
+        }
+        if (name == kPair) {
+            const auto token = next_element(list);
+            if (!answer.bearer) answer.token = token;
+            answer.bearer = true;
+            pair = true;
             continue;
         }
         if (!is_token(name)) return refuse(400, "Sec-WebSocket-Protocol must be a list of tokens");
@@ -105,6 +115,7 @@ HandshakeAnswer answer_handshake(const HandshakeRequest& request, std::span<cons
         storage = unsupported(supported);
         return refuse(400, storage);
     }
+    if (!offered && pair) answer.subprotocol = kPair;
     answer.accept = accept_for(key);
     return answer;
 }

@@ -26,15 +26,18 @@ struct HandshakeAnswer {
     int status = 101;              // or 400, 405, 426
     std::string accept;            // Sec-WebSocket-Accept, when 101
     std::string_view subprotocol;  // the chosen one, empty for none: no Sec-WebSocket-Protocol header then
-    std::string_view token;        // from "bearer.<token>"; never echoed
+    std::string_view token;        // from "bearer.<token>" or "bearer, <token>"; never echoed
+    bool bearer = false;           // whether there was either, though the token may be empty
     std::string_view error;        // a sentence, when not 101
 };
 
 /// Decides. `supported` are the subprotocols that this server speaks; the client's order decides between them, since
 /// clients list what they prefer first. A client that offers subprotocols (besides bearer tokens) of which none is
-/// supported is answered 400, and `error` names the supported ones; one that offers none, or nothing but a bearer
-/// token, gets none and speaks the default. A wrong version is 426 (the caller adds Sec-WebSocket-Version: 13), a
-/// wrong method 405, the rest 400. The text of `error` may live in `storage`.
+/// supported is answered 400, and `error` names the supported ones; one that offers none, or nothing but
+/// "bearer.<token>", gets none and speaks the default. One that offers nothing but the pair "bearer, <token>" is
+/// answered "bearer" and speaks the default too: browsers refuse an answer that takes nothing of their offer. A wrong
+/// version is 426 (the caller adds Sec-WebSocket-Version: 13), a wrong method 405, the rest 400. The text of `error`
+/// may live in `storage`.
 HandshakeAnswer answer_handshake(const HandshakeRequest& request, std::span<const std::string_view> supported,
                                  std::string& storage);
 

@@ -31,6 +31,9 @@ before(async () => {
   const { stdout: pem } = await run(weftctl, ['keygen', '--alg', 'ES256', '--public', path.join(folder, 'ticket.pub')]);
   fs.writeFileSync(path.join(folder, 'ticket.pem'), pem);
   fs.writeFileSync(path.join(folder, 'jwks.json'), (await run(weftctl, ['jwks', `a=${path.join(folder, 'ticket.pem')}`])).stdout);
+  fs.writeFileSync(path.join(folder, 'api.keys'), `shop sha256:${'0'.repeat(64)} {"channels":{"chat:*":["publish"]}}\n`);
+  await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-subj', '/CN=localhost',
+    '-keyout', path.join(folder, 'server.key'), '-out', path.join(folder, 'server.crt')]);
   demo = await startNodes();
 });
 after(async () => {
@@ -46,7 +49,8 @@ async function checkNginx(conf) {
   const here = whole
     .replace('modules/ngx_http_weft_module.so', path.join(build, 'ngx_http_weft_module.so'))
     .replace('http {', `pid ${folder}/nginx.pid;\nhttp {\n${paths.join('\n')}\naccess_log off;`)
-    .replaceAll(/\/etc\/weft\/(ticket\.key|ticket\.pub|jwks\.json)/g, (_, name) => path.join(folder, name))
+    .replaceAll('/etc/weft/clients.crt', path.join(folder, 'server.crt'))
+    .replaceAll(/\/etc\/weft\/(?=ticket\.key|ticket\.pub|jwks\.json|api\.keys|server\.)/g, `${folder}/`)
     .replaceAll('/var/log/nginx', folder);
   const file = path.join(folder, 'nginx.conf');
   fs.writeFileSync(file, here);

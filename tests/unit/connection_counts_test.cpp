@@ -86,6 +86,24 @@ TEST_F(ConnectionCountsTest, CountsEachAddressAndEachUserByItself) {
     EXPECT_EQ(admit(1, 3, "cid", limits), Verdict::admitted);
 }
 
+TEST_F(ConnectionCountsTest, CountsAUserWhoIsKnownOnlyLater) {
+    const ConnectionLimits limits{2, 2, 1};
+    const auto ann = *user_key("ann");
+    Hold first;
+    Hold second;
+    EXPECT_EQ(admit(0, 1, "", limits, first), Verdict::admitted);
+    EXPECT_EQ(admit(1, 1, "", limits, second), Verdict::admitted);
+    EXPECT_EQ(counts->admit_user(0, ann, limits, first), Verdict::admitted) << "though the others are used up";
+    EXPECT_EQ(counts->admit_user(1, ann, limits, second), Verdict::per_user);
+    EXPECT_EQ(counts->used(), 3U) << "which counts nothing";
+    counts->release(0, first);
+    EXPECT_EQ(counts->admit_user(1, ann, limits, second), Verdict::admitted);
+    counts->release(1, second);
+    EXPECT_EQ(counts->used(), 0U);
+    EXPECT_EQ(counts->admit_user(1, ann, limits, second), Verdict::admitted) << "what isn't counted has no limit";
+    EXPECT_EQ(counts->used(), 0U);
+}
+
 TEST_F(ConnectionCountsTest, ARefusalCountsNothing) {
     const ConnectionLimits limits{0, 2, 1};
     EXPECT_EQ(admit(0, 1, "ann", limits), Verdict::admitted);

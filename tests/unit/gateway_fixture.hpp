@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -527,6 +528,15 @@ public:
     }
 
     std::uint64_t random() override { return random_(); }
+
+    /// The tokens that are accepted, and whose they are; "full" is of somebody who has too many connections.
+    std::map<std::string, std::shared_ptr<const Identity>, std::less<>> tokens;
+    tl::expected<std::shared_ptr<const Identity>, event::Error> identify(Connection&, std::string_view token) override {
+        if (token == "full") return tl::unexpected(event::Error{Code::too_many_connections, "too many", {}});
+        const auto found = tokens.find(token);
+        if (found != tokens.end()) return found->second;
+        return tl::unexpected(event::Error{Code::authentication_failed, "not accepted", {}});
+    }
 
 private:
     void schedule_turn_end() override {

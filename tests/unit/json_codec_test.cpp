@@ -377,10 +377,15 @@ TEST(JsonCodec, SaysWhatIsMissingOrWrong) {
         {R"({"type":"subscribe","payload":{"channel":"a","echo":0}})",
          R"("echo" is not a boolean: expected true or false)"},
         {R"({"type":"Publish"})", R"(unknown type "Publish")"},
-        {R"({"type":"auth","payload":{"token":"t"}})", R"("auth" is not supported by this server yet)"},
+        {R"({"type":"auth"})", R"("payload" is missing: expected an object)"},
+        {R"({"type":"auth","payload":{}})", R"("token" is missing: expected a string of 1 to 8192 bytes)"},
+        {R"({"type":"refresh","payload":{"token":""}})", R"("token" is empty: expected a string of 1 to 8192 bytes)"},
+        {R"({"type":"refresh","payload":{"token":7}})",
+         R"("token" is not a string: expected a string of 1 to 8192 bytes)"},
+        {R"({"type":"auth","payload":{"token":")" + std::string(8193, 't') + R"("}})",
+         R"("token" is too long: expected a string of 1 to 8192 bytes)"},
         {R"({"type":"history"})", R"("history" is not supported by this server yet)"},
         {R"({"type":"presence"})", R"("presence" is not supported by this server yet)"},
-        {R"({"type":"refresh"})", R"("refresh" is not supported by this server yet)"},
     };
     for (const auto& [message, error] : kCases) {
         const Decoded d(message);
@@ -389,6 +394,16 @@ TEST(JsonCodec, SaysWhatIsMissingOrWrong) {
             EXPECT_EQ(d.error().code, Code::invalid_message);
         }
     }
+}
+
+TEST(JsonCodec, ReadsTokensOfAuthAndRefresh) {
+    const std::string token(kMaxToken, 't');
+    const Decoded auth(R"({"type":"auth","id":"a","payload":{"token":")" + token + R"("}})");
+    ASSERT_TRUE(auth.ok()) << auth.message();
+    EXPECT_EQ(std::get<command::Auth>(auth.command().body).token, token);
+    const Decoded refresh(R"({"payload":{"token":"a.b\u002ec"},"type":"refresh"})");
+    ASSERT_TRUE(refresh.ok()) << refresh.message();
+    EXPECT_EQ(std::get<command::Refresh>(refresh.command().body).token, "a.b.c");
 }
 
 TEST(JsonCodec, AcceptsFieldsOfTheGreatestLength) {
@@ -497,6 +512,8 @@ TEST(JsonCodec, EncodesEveryFrameAsTheProtocolSays) {
         {{"r", event::RpcResponse{""}}, R"({"type":"rpc_response","id":"r","payload":{"result":null}})"},
         {{"p", event::Pong{}}, R"({"type":"pong","id":"p","payload":{}})"},
         {{"", event::Pong{}}, R"({"type":"pong","payload":{}})"},
+        {{"r", event::Refreshed{WallTime(std::chrono::milliseconds(1'700'000'000'123))}},
+         R"({"type":"refreshed","id":"r","payload":{"expires_at":"2023-11-14T22:13:20.123Z"}})"},
         {{"", event::Gap{"chat:a"}}, R"({"type":"gap","payload":{"channel":"chat:a"}})"},
         {{"", event::Reconnect{std::chrono::milliseconds(1500), "shutdown"}},
          R"({"type":"reconnect","payload":{"after_ms":1500,"reason":"shutdown"}})"},

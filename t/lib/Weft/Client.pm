@@ -25,7 +25,7 @@ my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 
 # A connection without handshake. Where to: port => N [host => '127.0.0.1'], or unix => PATH, or tls => 1 as well.
 # receive_buffer => BYTES makes a reader that fills up early; first => BYTES are sent before all else (a proxy's header);
-# alpn => LIST is what TLS offers.
+# alpn => LIST is what TLS offers; cert and cert_key are files of the client's own certificate.
 sub dial {
     my ($class, %to) = @_;
     my $socket;
@@ -64,7 +64,8 @@ sub _dial_tls {
         CORE::open STDERR, '>',  '/dev/null';
         no warnings 'exec';
         exec 'openssl', 's_client', '-quiet', '-connect', "$host:$to{port}", '-servername', $to{sni} // 'localhost',
-            '-CAfile', $to{ca}, '-verify_return_error', defined $to{alpn} ? ('-alpn', $to{alpn}) : ();
+            '-CAfile', $to{ca}, '-verify_return_error', defined $to{alpn} ? ('-alpn', $to{alpn}) : (),
+            defined $to{cert} ? ('-cert', $to{cert}, '-key', $to{cert_key}) : ();
         require POSIX;
         POSIX::_exit(127);
     }
@@ -73,13 +74,14 @@ sub _dial_tls {
 }
 
 # Connects and shakes hands; dies unless the answer is 101. Besides what dial takes: path, ticket (sent as a bearer
-# header), headers => [Name => value, …], protocols => 'a, b'.
+# header), headers => [Name => value, …], protocols => 'a, b', origin.
 sub open {
     my ($class, %to) = @_;
     my $self      = $class->dial(%to);
     my $handshake = Protocol::WebSocket::Handshake::Client->new(
         url => 'ws://' . ($to{authority} // 'localhost:' . ($to{port} // 80)) . ($to{path} // '/ws'));
     $handshake->req->subprotocol($to{protocols}) if defined $to{protocols};
+    $handshake->req->origin($to{origin}) if defined $to{origin};
     my @headers = @{ $to{headers} // [] };
     unshift @headers, Authorization => "Bearer $to{ticket}" if defined $to{ticket};
     while (my ($name, $value) = splice @headers, 0, 2) {
