@@ -71,6 +71,10 @@ my @wrong = (
     [ 'the same pattern twice',          http     => 'weft_channel chat:* { publish off; }', qr{duplicate|already}i ],
     [ 'publish with a word',             http     => 'weft_channel x { publish maybe; }', qr{"?on"?.*"?off"?} ],
     [ 'publish without a value',         http     => 'weft_channel x { publish; }',       qr{arguments|on.*off}i ],
+    [ 'history without an age',          http     => 'weft_channel x { history 100; }',   qr{invalid value of "history" in "weft_channel", expected a number .* "history 100 10m;"} ],
+    [ 'history of nothing',              http     => 'weft_channel x { history 0 10m; }', qr{invalid value of "history" in "weft_channel", expected a number} ],
+    [ 'history for no time',             http     => 'weft_channel x { history 5 soon; }', qr{invalid value of "history" in "weft_channel", expected a number} ],
+    [ 'history twice',                   http     => 'weft_channel x { history 5 1m; history 5 1m; }', qr{"history" is duplicate} ],
     [ 'publish twice',                   http     => 'weft_channel x { publish on; publish on; }', qr{duplicate} ],
     [ 'a misspelt rule',                 http     => 'weft_channel x { publsh on; }',     qr{publsh.*|expected} ],
     [ 'a ticket without key',            location => 'weft_ticket alg=HS256;',            qr{key=} ],
@@ -108,7 +112,6 @@ my @wrong = (
     [ 'a channel rule in a server',      server   => 'weft_channel x { publish on; }',    qr{not allowed here} ],
     [ 'a sidecar in a location',         location => "$ws weft_sidecar ipc:///x;",        qr{not allowed here} ],
     # what later versions will do is refused by name, never silently accepted
-    [ 'history',         http     => 'weft_channel x { history 100 10m; }',          qr{not supported yet} ],
     [ 'presence',        http     => 'weft_channel x { presence on; }',              qr{not supported yet} ],
     [ 'a channel rate',  http     => 'weft_channel x { rate 10r/s burst=20; }',      qr{not supported yet} ],
     [ 'conflate',        http     => 'weft_channel x { conflate on; }',              qr{unknown option "conflate" in "weft_channel", expected "overflow conflate;"} ],

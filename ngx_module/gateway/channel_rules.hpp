@@ -1,6 +1,7 @@
 // The channel rules of nginx.conf: which channels exist, and what may be done there at most.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,8 @@ struct ChannelRule {
     ChannelPattern pattern;
     bool publish = false;  // whether clients may publish; back ends always may
     Overflow overflow = Overflow::close;
+    std::uint32_t history_count = 0;           // publications that are kept; 0: none
+    std::chrono::milliseconds history_age{0};  // how long
 };
 
 class ChannelRules {

@@ -115,6 +115,12 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
     const bool resume = subscribe.position.has_value();
     const std::string_view position = subscribe.position.value_or(std::string_view());
     if (feed->settled) {
+        if (feed->history && resume) {
+            this->resume(*feed, connection, id, subscribe.echo, position);
+            return;
+        }
+        fail_unanswered(*feed, connection, "subscribed anew before it was answered");
+        leave_apart(*feed, connection);
         // What was collected before counts as delivered to those who were there, and is behind this one's position.
         deliver_collected(*feed);
         join(*feed, connection, subscribe.echo);
@@ -138,6 +144,7 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
             fail(connection, waiting.id, {Code::not_subscribed, "unsubscribed before it was answered", {}});
         }
     }
+    fail_unanswered(*feed, connection, "unsubscribed before it was answered");
     const std::string name = feed->name;
     leave(*feed, connection);
     drop_if_unused(*feed);
@@ -154,7 +161,7 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
         fail(connection, id, {Code::permission_denied, "clients may not publish to this channel", {}});
         return;
     }
-    const std::uint64_t number = new_request({&connection, nullptr, std::string(id), false, false});
+    const std::uint64_t number = new_request({&connection, nullptr, std::string(id)});
     if (number == 0) {
         fail_unavailable(connection, id);
         return;
@@ -173,7 +180,7 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
     const ChannelRule* rule = nullptr;
     if (!allowed(connection, id, Action::signal, signal.channel, rule)) return;
     std::uint64_t number = 0;
-    if (!id.empty()) number = new_request({&connection, nullptr, std::string(id), false, false});
+    if (!id.empty()) number = new_request({&connection, nullptr, std::string(id)});
     if (!link_ready() || (!id.empty() && number == 0)) {
         fail_unavailable(connection, id);
         return;
@@ -192,7 +199,7 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
         fail(connection, id, {Code::permission_denied, "the ticket doesn't grant this method", {}});
         return;
     }
-    const std::uint64_t number = new_request({&connection, nullptr, std::string(id), true, false});
+    const std::uint64_t number = new_request({&connection, nullptr, std::string(id)});
     if (number == 0) {
         fail_unavailable(connection, id);
         return;
@@ -203,6 +210,24 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
     out.set_params(rpc.params.data(), rpc.params.size());
     set_publisher(*out.mutable_caller(), connection);
     send_link(outgoing_);
+}
+
+void Gateway::execute(Connection& connection, std::string_view id, const command::History& history) {
+    const ChannelRule* rule = nullptr;
+    if (!allowed(connection, id, Action::history, history.channel, rule)) return;
+    if (rule->history_count == 0) {
+        fail(connection, id, {Code::permission_denied, "this channel keeps no history", {}});
+        return;
+    }
+    if (const auto position = Position::parse(history.after); !position) {
+        fail(connection, id,
+             {Code::invalid_message, "\"after\" is no position that a server gave: " + position.error(), {}});
+        return;
+    }
+    if (read_history({&connection, nullptr, std::string(id), Request::Kind::history}, history.channel,
+                     std::string(history.after), history.limit) == 0) {
+        fail_unavailable(connection, id);
+    }
 }
 
 void Gateway::execute(Connection& connection, std::string_view id, const command::Ping&) {
@@ -222,7 +247,7 @@ void Gateway::publish(std::string_view channel, Json data, std::string_view mess
             {Code::message_too_large, "the data is longer than 8 MiB, the most that a publication may have", {}});
         return;
     }
-    const std::uint64_t number = new_request({nullptr, &observer, {}, false, false});
+    const std::uint64_t number = new_request({nullptr, &observer, {}});
     if (number == 0) {
         observer.on_failed({Code::unavailable, "the broker can't be reached at the moment, try again", kRetryAfter});
         return;

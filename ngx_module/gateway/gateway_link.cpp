@@ -42,6 +42,7 @@ void Gateway::on_link_down(std::string_view why, Instant) {
         Feed& feed = *(entry++)->second;
         feed.settled = false;
         feed.announced = false;
+        if (feed.history) interrupt_replays(feed);
         std::vector<Feed::Waiting> waiting;
         waiting.swap(feed.waiting);
         for (const Feed::Waiting& one : waiting) {
@@ -70,6 +71,7 @@ void Gateway::on_link_frame(v1::Frame& frame, Instant) {
             counters_.publications_out.add();
             Feed* feed = find_feed(publication.channel());
             if (feed == nullptr || !feed->settled) return;
+            if (feed->history) return broadcast_kept(*feed, publication);
             ServerFrame out;
             out.body = event::Event{feed->name,
                                     publication.data(),
@@ -88,6 +90,7 @@ void Gateway::on_link_frame(v1::Frame& frame, Instant) {
             ServerFrame out;
             out.body = event::Signal{feed->name, signal.name(), signal.data(), publisher_of(signal.publisher())};
             broadcast(*feed, out, signal.publisher().client_id());
+            if (feed->history) send_to_aparts(*feed, out);
             return;
         }
         case v1::Frame::kSubscribed: {
@@ -124,6 +127,9 @@ void Gateway::on_link_frame(v1::Frame& frame, Instant) {
                 return;
             }
             const Request request = take_request(failed.request());
+            if (request.kind == Request::Kind::replay || request.kind == Request::Kind::catch_up) {
+                return on_read_failed(request.kind, failed.request(), error);
+            }
             if (request.observer != nullptr) request.observer->on_failed(error);
             if (request.connection != nullptr) fail(*request.connection, request.id, error);
             return;
@@ -131,12 +137,14 @@ void Gateway::on_link_frame(v1::Frame& frame, Instant) {
         case v1::Frame::kGap: {
             Feed* feed = find_feed(frame.gap().channel());
             if (feed == nullptr || !feed->settled) return;
+            if (feed->history) return on_kept_gap(*feed, frame.gap());
             feed->position = frame.gap().position();
             ServerFrame out;
             out.body = event::Gap{feed->name};
             broadcast(*feed, out, 0);
             return;
         }
+        case v1::Frame::kHistoryPage: return on_page(frame.history_page());
         default: return;  // a frame of a later version, or none
     }
 }

@@ -96,6 +96,7 @@ struct ChannelOptions {
     ChannelRule rule;
     bool publish_seen = false;
     bool overflow_seen = false;
+    bool history_seen = false;
 };
 
 /// One line of the block.
@@ -134,14 +135,31 @@ char* set_channel_option(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
         }
         return NGX_CONF_OK;
     }
+    if (name == "history") {
+        if (options.history_seen) return fail(cf, "\"history\" is duplicate in \"weft_channel\"");
+        options.history_seen = true;
+        constexpr ngx_uint_t kMaxCount = 1'000'000;
+        constexpr ngx_msec_t kMaxAge = ngx_msec_t{365} * 24 * 3600 * 1000;
+        const bool complete = cf->args->nelts == 3;
+        const ngx_uint_t count = complete ? read_number(words[1], 1, kMaxCount).value_or(0) : 0;
+        const ngx_msec_t age = complete ? read_time(words[2], 1).value_or(0) : 0;
+        if (count == 0 || age == 0 || age > kMaxAge) {
+            return fail(cf,
+                        "invalid value of \"history\" in \"weft_channel\", expected a number of publications up to "
+                        "1000000 and a time up to 1y, such as \"history 100 10m;\"");
+        }
+        rule.history_count = static_cast<std::uint32_t>(count);
+        rule.history_age = std::chrono::milliseconds(age);
+        return NGX_CONF_OK;
+    }
     if (name == "conflate") {
         return fail(cf, "unknown option \"conflate\" in \"weft_channel\", expected \"overflow conflate;\"");
     }
-    for (const char* later : {"history", "presence", "rate", "ack", "deliver"}) {
+    for (const char* later : {"presence", "rate", "ack", "deliver"}) {
         if (name == later) return not_supported(cf, quoted(words[0]) + " in \"weft_channel\"");
     }
-    return fail(cf,
-                "unknown option " + quoted(words[0]) + " in \"weft_channel\", expected \"publish\" or \"overflow\"");
+    return fail(cf, "unknown option " + quoted(words[0]) +
+                        " in \"weft_channel\", expected \"publish\", \"overflow\" or \"history\"");
 }
 
 char* set_channel(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
@@ -416,7 +434,12 @@ ngx_command_t directives[] = {
 };
 
 void* create_main_settings(ngx_conf_t* cf) noexcept {
-    return make_in_pool<MainSettings>(cf->pool);
+    MainSettings* const settings = make_in_pool<MainSettings>(cf->pool);
+    if (settings != nullptr) {
+        const ngx_time_t* const now = ngx_timeofday();
+        settings->generation = static_cast<std::uint64_t>(now->sec) * 1000 + now->msec;
+    }
+    return settings;
 }
 
 char* init_main_settings(ngx_conf_t* cf, void* conf) noexcept {

@@ -21,6 +21,7 @@ struct MainSettings {
     std::size_t zone_size = 0;  // bytes; 0 until merged
     ngx_shm_zone_t* zone = nullptr;
     ChannelRules rules;
+    std::uint64_t generation = 0;  // of this nginx.conf: later ones have higher numbers
     std::optional<ngx_msec_t> drain;
     std::optional<std::size_t> send_memory;  // bytes, of each worker
     CountedKinds counted;
