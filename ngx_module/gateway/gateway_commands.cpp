@@ -117,6 +117,7 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
     if (feed->settled) {
         if (feed->history && resume) {
             this->resume(*feed, connection, id, subscribe.echo, position);
+            drop_if_unused(*feed);
             return;
         }
         fail_unanswered(*feed, connection, "subscribed anew before it was answered");

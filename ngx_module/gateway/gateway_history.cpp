@@ -11,6 +11,8 @@ namespace weft {
 
 namespace {
 
+constexpr std::uint64_t kNoRoom = ~std::uint64_t{0};  // a request that could not be made
+
 event::Event event_of(std::string_view channel, const v1::Publication& publication, std::string_view position) {
     return {channel,
             publication.data(),
@@ -86,8 +88,7 @@ void Gateway::resume(Feed& feed, Connection& connection, std::string_view id, bo
     if (request == 0) {
         leave(feed, connection);
         fail_unavailable(connection, id);
-        drop_if_unused(feed);
-        return;
+        return;  // whoever called looks whether the feed is still used
     }
     Apart& apart = feed.history->apart.emplace_back(Apart{&connection, std::string(id), {}, request, echo});
     apart.standing.told = theirs;
@@ -112,7 +113,10 @@ void Gateway::settle_kept(Feed& feed, const v1::Subscribed& subscribed) {
     Position after = history.standing.told;
     after.merge(history.standing.beyond);
     history.request = read_history({nullptr, nullptr, {}, Request::Kind::catch_up}, feed.name, after.text(), 0);
-    if (history.request == 0) on_read_failed(Request::Kind::catch_up, 0, {Code::unavailable, {}, {}});
+    if (history.request == 0) {
+        history.request = kNoRoom;
+        on_read_failed(Request::Kind::catch_up, kNoRoom, {Code::unavailable, {}, {}});
+    }
 }
 
 void Gateway::finish_settling(Feed& feed) {
@@ -237,7 +241,10 @@ void Gateway::catch_up(Feed& feed, const v1::HistoryPage& page) {
     feed.position = standing.told.text();
     if (!page.complete() && page.events_size() > 0) {
         history.request = read_history({nullptr, nullptr, {}, Request::Kind::catch_up}, feed.name, feed.position, 0);
-        if (history.request == 0) on_read_failed(Request::Kind::catch_up, 0, {Code::unavailable, {}, {}});
+        if (history.request == 0) {
+            history.request = kNoRoom;
+            on_read_failed(Request::Kind::catch_up, kNoRoom, {Code::unavailable, {}, {}});
+        }
         return;
     }
     history.ahead = !page.node().empty();
