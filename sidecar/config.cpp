@@ -35,6 +35,7 @@ constexpr std::string_view kKeys[] = {
     "mesh.peers",
     "mesh.heartbeat",
     "mesh.dead",
+    "mesh.sync",
     "mesh.insecure",
     "mesh.curve",
     "log",
@@ -45,6 +46,7 @@ constexpr std::string_view kKeys[] = {
     "limits.max_channels",
     "limits.channel_linger",
     "history",
+    "history.max_bytes",
     "http",
     "hooks",
 };
@@ -211,7 +213,7 @@ private:
                   {"mesh", [this](const YAML::Node& node, const std::string& key) { read_mesh(node, key); }},
                   {"log", [this](const YAML::Node& node, const std::string& key) { read_log(node, key); }},
                   {"limits", [this](const YAML::Node& node, const std::string& key) { read_limits(node, key); }},
-                  {"history", nullptr},
+                  {"history", [this](const YAML::Node& node, const std::string& key) { read_history(node, key); }},
                   {"http", nullptr},
                   {"hooks", nullptr}});
     }
@@ -315,6 +317,7 @@ private:
                        dead_mark = node.Mark();
                        duration(config_.mesh.dead, milliseconds(100), std::chrono::minutes(10))(node, key);
                    }},
+                  {"sync", duration(config_.mesh.sync, milliseconds(100), std::chrono::minutes(10))},
                   {"insecure", value("true or false",
                                      [this](const std::string& text) -> std::string {
                                          if (text != "true" && text != "false") {
@@ -358,6 +361,22 @@ private:
                                    })},
                   {"level", value("debug, info, warn or error",
                                   [this](const std::string& text) { return set_log_level(config_, text); })}});
+    }
+
+    void read_history(const YAML::Node& map, const std::string& parent) {
+        constexpr std::uint64_t kMin = 1ULL << 20;
+        constexpr std::uint64_t kMax = 1ULL << 40;
+        read_map(map, parent,
+                 {{"max_bytes", value("a size such as 256m", [this](const std::string& text) -> std::string {
+                       const auto size = parse_size(text);
+                       if (!size) return size.error();
+                       if (*size < kMin || *size > kMax) {
+                           return quoted(text) + " is out of range; expected " + format_size(kMin) + " to " +
+                                  format_size(kMax);
+                       }
+                       config_.history.max_bytes = *size;
+                       return {};
+                   })}});
     }
 
     void read_limits(const YAML::Node& map, const std::string& parent) {
@@ -490,6 +509,8 @@ std::vector<std::string> keys_that_need_a_restart(const Config& running, const C
     compare("mesh.listen", running.mesh.listen, wanted.mesh.listen);
     compare("mesh.heartbeat", running.mesh.heartbeat, wanted.mesh.heartbeat);
     compare("mesh.dead", running.mesh.dead, wanted.mesh.dead);
+    compare("mesh.sync", running.mesh.sync, wanted.mesh.sync);
+    compare("history.max_bytes", running.history.max_bytes, wanted.history.max_bytes);
     compare("log.format", running.log.format, wanted.log.format);
     compare("log.level", running.log.level, wanted.log.level);
     compare("limits.max_channels", running.limits.max_channels, wanted.limits.max_channels);

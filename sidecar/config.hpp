@@ -30,9 +30,15 @@ struct Config {
         std::vector<std::string> peers;
         std::chrono::milliseconds heartbeat{1000};
         std::chrono::milliseconds dead{3000};
+        std::chrono::milliseconds sync{5000};  // between looks at what peers' histories hold
         bool insecure = false;
         bool operator==(const Mesh&) const = default;
     } mesh;
+
+    struct History {
+        std::uint64_t max_bytes = 256ULL << 20;  // of all channels together
+        bool operator==(const History&) const = default;
+    } history;
 
     struct Log {
         LogFormat format = LogFormat::text;

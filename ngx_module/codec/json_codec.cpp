@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "codec/json_scanner.hpp"
 #include "weft/channel.hpp"
@@ -38,12 +39,15 @@ enum Field : std::uint8_t {
     kToken,
     kMethod,
     kParams,
+    kAfter,
+    kLimit,
     kFields,
     kUnknown = kFields,
 };
 
-constexpr std::array<std::string_view, kFields> kNames = {
-    "type", "id", "payload", "channel", "position", "echo", "data", "message_id", "name", "token", "method", "params"};
+constexpr std::array<std::string_view, kFields> kNames = {"type",   "id",     "payload",    "channel", "position",
+                                                          "echo",   "data",   "message_id", "name",    "token",
+                                                          "method", "params", "after",      "limit"};
 
 using Members = std::array<Member, kFields>;
 
@@ -52,7 +56,7 @@ Field find_field(std::string_view name, Field first, Field last) noexcept {
     switch (name.size()) {
         case 2: return is(kId) ? kId : kUnknown;
         case 4: return is(kType) ? kType : is(kData) ? kData : is(kName) ? kName : is(kEcho) ? kEcho : kUnknown;
-        case 5: return is(kToken) ? kToken : kUnknown;
+        case 5: return is(kToken) ? kToken : is(kAfter) ? kAfter : is(kLimit) ? kLimit : kUnknown;
         case 6: return is(kMethod) ? kMethod : is(kParams) ? kParams : kUnknown;
         case 7: return is(kPayload) ? kPayload : is(kChannel) ? kChannel : kUnknown;
         case 8: return is(kPosition) ? kPosition : kUnknown;
@@ -96,7 +100,7 @@ bool read_object(JsonScanner& scanner, Field first, Field last, Members& members
                 if (!scanner.value()) return false;
             } else if (field == kPayload && scanner.peek() == '{' && !members[kPayload].given()) {
                 const char* const start = scanner.cursor();
-                if (!read_object(scanner, kChannel, kParams, members)) return false;
+                if (!read_object(scanner, kChannel, kLimit, members)) return false;
                 members[kPayload] = {{start, static_cast<std::size_t>(scanner.cursor() - start)}};
             } else if (!read_value(scanner, members[field])) {
                 return false;
@@ -232,6 +236,15 @@ struct JsonCodec::Parser {
     }
 
     bool token(std::string_view& token) { return payload_given() && required(kToken, 1, kMaxToken, kTokenForm, token); }
+    bool history(command::History& command) {
+        if (!channel(command.channel) || !optional(kAfter, 0, message.size(), "a string", command.after)) return false;
+        const Member& limit = members[kLimit];
+        if (!limit.given()) return true;
+        const char* const end = limit.text.data() + limit.text.size();
+        const auto [stop, fault] = std::from_chars(limit.text.data(), end, command.limit);
+        if (!limit.is_string && fault == std::errc() && stop == end && command.limit >= 1) return true;
+        return refuse(kLimit, "not a count", "a whole number from 1 to 4294967295");
+    }
 
     /// Makes the body from the members; false with `error` set.
     bool body(std::string_view type, Command& command) {
@@ -241,9 +254,10 @@ struct JsonCodec::Parser {
         if (type == "subscribe") return subscribe(command.body.emplace<command::Subscribe>());
         if (type == "unsubscribe") return channel(command.body.emplace<command::Unsubscribe>().channel);
         if (type == "rpc") return rpc(command.body.emplace<command::Rpc>());
+        if (type == "history") return history(command.body.emplace<command::History>());
         if (type == "auth") return token(command.body.emplace<command::Auth>().token);
         if (type == "refresh") return token(command.body.emplace<command::Refresh>().token);
-        const bool later = type == "history" || type == "presence";
+        const bool later = type == "presence";
         error = later ? quoted(type) + " is not supported by this server yet" : "unknown type " + quoted(type);
         return false;
     }

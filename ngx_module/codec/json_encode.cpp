@@ -82,6 +82,9 @@ constexpr std::string_view name_of(const event::Published&) {
 constexpr std::string_view name_of(const event::Event&) {
     return "event";
 }
+constexpr std::string_view name_of(const event::History&) {
+    return "history";
+}
 constexpr std::string_view name_of(const event::Signal&) {
     return "signal";
 }
@@ -133,13 +136,33 @@ void write(ObjectWriter& payload, const event::Published& frame) {
     if (!frame.position.empty()) payload.string("position", frame.position);
 }
 
-void write(ObjectWriter& payload, const event::Event& frame) {
-    payload.string("channel", frame.channel);
+void write_publication(ObjectWriter& payload, const event::Event& frame) {
     payload.json("data", frame.data);
     payload.string("position", frame.position);
     payload.string("message_id", frame.message_id);
     payload.time("timestamp", frame.timestamp);
     payload.publisher(frame.publisher);
+}
+
+void write(ObjectWriter& payload, const event::Event& frame) {
+    payload.string("channel", frame.channel);
+    write_publication(payload, frame);
+}
+
+void write(ObjectWriter& payload, const event::History& frame) {
+    payload.string("channel", frame.channel);
+    std::string& out = payload.member("events");
+    out += '[';
+    for (const event::Event& event : frame.events) {
+        if (&event != frame.events.data()) out += ',';
+        ObjectWriter object(out);
+        write_publication(object, event);
+        object.end();
+    }
+    out += ']';
+    payload.string("position", frame.position);
+    payload.boolean("complete", frame.complete);
+    payload.boolean("recovered", !frame.lost);
 }
 
 void write(ObjectWriter& payload, const event::Signal& frame) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -47,13 +48,18 @@ struct Rpc {
     std::string_view method;
     Json params;  // empty: none
 };
+struct History {
+    std::string_view channel;
+    std::string_view after;   // a position; empty: from the oldest that is kept
+    std::uint32_t limit = 0;  // events at most; 0: as many as an answer takes
+};
 struct Ping {};
 }  // namespace command
 
 struct Command {
     std::string_view id;  // empty: none; at most kMaxId bytes
     std::variant<command::Subscribe, command::Unsubscribe, command::Publish, command::Signal, command::Rpc,
-                 command::Ping, command::Auth, command::Refresh>
+                 command::History, command::Ping, command::Auth, command::Refresh>
         body;
 };
 
@@ -101,6 +107,13 @@ struct Event {
     WallTime timestamp;
     Publisher publisher;
 };
+struct History {
+    std::string_view channel;
+    std::span<const Event> events;  // their channel is this one
+    std::string_view position;      // where one stands behind them
+    bool complete;                  // there is nothing behind them
+    bool lost;                      // something between `after` and them can't be had any more
+};
 struct Signal {
     std::string_view channel, name;
     Json data;  // empty: left out
@@ -130,8 +143,8 @@ struct Error {
 struct ServerFrame {
     std::string_view id;  // of the command that this answers; empty: none
     std::variant<event::Established, event::Subscribed, event::Unsubscribed, event::Published, event::Event,
-                 event::Signal, event::RpcResponse, event::Pong, event::Refreshed, event::Gap, event::Reconnect,
-                 event::Error>
+                 event::History, event::Signal, event::RpcResponse, event::Pong, event::Refreshed, event::Gap,
+                 event::Reconnect, event::Error>
         body;
 };
 

@@ -232,10 +232,10 @@ private:
     bool late_reply_ : 1 = false;  // in the gateway's list of replies for the end of the turn
     bool rewrites_ : 1 = false;    // its queue is rewritten before it is written
     bool probing_ : 1 = false;
-    bool draining_ : 1 = false;  // a deadline is set for telling the client to reconnect
-    bool leaving_ : 1 = false;   // it was told
-    bool paused_ : 1 = false;    // in the gateway's list of connections that wait for leave to read on
-    bool awaited_ : 1 = false;   // its first subscription is, and the deadline is for that
+    bool draining_ : 1 = false;     // a deadline is set for telling the client to reconnect
+    bool leaving_ : 1 = false;      // it was told
+    bool paused_ : 1 = false;       // in the gateway's list of connections that wait for leave to read on
+    bool awaited_ : 1 = false;      // its first subscription is, and the deadline is for that
     bool expiry_told_ : 1 = false;  // the client knows that its ticket ends
 };
 

@@ -27,6 +27,7 @@ Gateway::~Gateway() = default;
 void Gateway::tick() {
     wheel_.advance(now_, [](Timed& timed, Instant) { static_cast<Connection&>(timed).on_deadline(); });
     link_.on_tick(now_);
+    continue_replays();
 }
 
 void Gateway::mark_dirty(Connection& connection) {
@@ -66,6 +67,7 @@ void Gateway::end_turn() {
         dirty_.swap(dirty);  // keep the memory
     }
     if (SendMemory::bytes() > send_memory_) shed_memory();
+    continue_replays();
 }
 
 void Gateway::add_paused(Connection& connection) {

@@ -18,6 +18,7 @@
 #include "gateway/channel_rules.hpp"
 #include "gateway/connection.hpp"
 #include "gateway/counters.hpp"
+#include "gateway/feed_history.hpp"
 #include "weft/link_session.hpp"
 #include "weft/revocations.hpp"
 
@@ -41,14 +42,15 @@ struct Feed {
     std::string position;  // of what was last delivered, as weftd wrote it
     std::vector<Subscriber> subscribers;
     std::vector<Waiting> waiting;
-    std::uint32_t id = 0;                 // unique in the worker, for ChunkTag
-    std::uint32_t without_echo = 0;       // subscribers that don't want their own publications
-    std::uint32_t batch = kNoBatch;       // index of what this turn collected for it
-    Overflow overflow = Overflow::close;  // of the channel's rule
-    bool counted = false;                 // its members are counted over all workers, as the rule bounds them
-    WireSet wires = 0;                    // that subscribers use; perhaps one that the last subscriber has just left
-    bool settled = false;                 // weftd has answered; publications count from `position` on
-    bool announced = false;               // Subscribe was sent in this session
+    std::uint32_t id = 0;                  // unique in the worker, for ChunkTag
+    std::uint32_t without_echo = 0;        // subscribers that don't want their own publications
+    std::uint32_t batch = kNoBatch;        // index of what this turn collected for it
+    Overflow overflow = Overflow::close;   // of the channel's rule
+    bool counted = false;                  // its members are counted over all workers, as the rule bounds them
+    WireSet wires = 0;                     // that subscribers use; perhaps one that the last subscriber has just left
+    bool settled = false;                  // weftd has answered; publications count from `position` on
+    bool announced = false;                // Subscribe was sent in this session
+    std::unique_ptr<FeedHistory> history;  // null: the channel keeps none
 
     static constexpr std::uint32_t kNoBatch = 0xffffffff;
 };
@@ -69,6 +71,7 @@ public:
     // Clients are not read any further while this much is queued for weftd, until no more than the other is.
     static constexpr std::size_t kCongestedBytes = std::size_t{8} * 1024 * 1024;
     static constexpr std::size_t kRelievedBytes = std::size_t{2} * 1024 * 1024;
+    static constexpr std::size_t kReplayRoom = std::size_t{64} * 1024;  // more waits for a reader: its replay pauses
     static constexpr std::size_t kMaxWaiting = 8;  // subscribes of one connection to one channel, unanswered
     static constexpr std::size_t kMaxChunk = std::size_t{64} * 1024;  // of one channel's publications in one turn
     static constexpr std::chrono::milliseconds kRetryAfter{1'000};    // told with 4017
@@ -200,7 +203,7 @@ private:
         Connection* connection = nullptr;
         PublishObserver* observer = nullptr;
         std::string id;
-        bool rpc = false;
+        enum class Kind : std::uint8_t { plain, rpc, history, replay, catch_up } kind = Kind::plain;
         bool open = false;
     };
     struct LateReply {  // goes behind what the turn collected
@@ -230,6 +233,7 @@ private:
     void execute(Connection& connection, std::string_view id, const command::Publish& publish);
     void execute(Connection& connection, std::string_view id, const command::Signal& signal);
     void execute(Connection& connection, std::string_view id, const command::Rpc& rpc);
+    void execute(Connection& connection, std::string_view id, const command::History& history);
     void execute(Connection& connection, std::string_view id, const command::Ping& ping);
     void execute(Connection& connection, std::string_view id, const command::Auth& auth);
     void execute(Connection& connection, std::string_view id, const command::Refresh& refresh);
@@ -262,6 +266,7 @@ private:
     void announce(Feed& feed);
     void join(Feed& feed, Connection& connection, bool echo);
     void leave(Feed& feed, Connection& connection);
+    void leave_shared(Feed& feed, Connection::Subscription& subscription);
     void answer_subscribe(Feed& feed, Connection& connection, std::string_view id, bool resume,
                           std::string_view position);
     void drop_if_unused(Feed& feed);
@@ -279,6 +284,34 @@ private:
     void shed_memory();
     /// As send(), but behind the publications of this turn: for a reply whose position covers them.
     void send_late(Connection& connection, const ServerFrame& frame);
+
+    // Channels with history, in gateway_history.cpp.
+    std::uint64_t read_history(Request request, std::string_view channel, const std::string& after,
+                               std::uint32_t limit);
+    /// Answers a subscribe that asks to resume.
+    void resume(Feed& feed, Connection& connection, std::string_view id, bool echo, std::string_view position);
+    void settle_kept(Feed& feed, const v1::Subscribed& subscribed);
+    void finish_settling(Feed& feed);
+    /// The channel keeps history no longer.
+    void forget_history(Feed& feed);
+    void on_page(const v1::HistoryPage& page);
+    void on_read_failed(Request::Kind kind, std::uint64_t number, const event::Error& error);
+    void answer_history(const Request& request, const v1::HistoryPage& page);
+    void catch_up(Feed& feed, const v1::HistoryPage& page);
+    void replay(Feed& feed, std::size_t index, const v1::HistoryPage& page);
+    void broadcast_kept(Feed& feed, const v1::Publication& publication);
+    void on_kept_gap(Feed& feed, const v1::Gap& gap);
+    /// To one that stands apart, if it doesn't know it yet.
+    void send_kept(Feed& feed, Apart& apart, const v1::Publication& publication, bool replayed);
+    void send_to_aparts(Feed& feed, const ServerFrame& frame);
+    /// Those who stand where the others stand go on with them.
+    void rejoin(Feed& feed);
+    void leave_apart(Feed& feed, const Connection& connection) noexcept;
+    /// Answers a subscribe that weftd hasn't answered, and that something else has overtaken.
+    void fail_unanswered(Feed& feed, Connection& connection, std::string_view why);
+    void interrupt_replays(Feed& feed);
+    /// Asks for the next pages, for readers that have room.
+    void continue_replays();
 
     // Link, in gateway_link.cpp.
     void on_link_up(const v1::Welcome& welcome, Instant now) override;
@@ -313,6 +346,7 @@ private:
     std::vector<TurnBatch> batches_;  // the first `batches_used_` belong to this turn; the rest keep buffers
     std::size_t batches_used_ = 0;
     std::vector<LateReply> late_replies_;
+    std::vector<Feed*> replaying_;  // feeds with somebody who is owed a page that wasn't asked for yet
     std::vector<Connection*> dirty_;
     std::vector<Connection*> paused_;
     std::vector<Connection*> blocked_;

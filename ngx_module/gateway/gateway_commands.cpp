@@ -87,7 +87,7 @@ std::uint64_t Gateway::new_request(Request request) {
     if (!link_ready() || requests_.size() >= kMaxRequests) return 0;
     if (request.connection != nullptr) {
         ++request.connection->requests_;
-        if (request.rpc) ++request.connection->rpcs_;
+        if (request.kind == Request::Kind::rpc) ++request.connection->rpcs_;
     }
     request.open = true;
     requests_.push_back(std::move(request));
@@ -98,7 +98,7 @@ std::uint64_t Gateway::new_request(Request request) {
 void Gateway::forget(const Request& request) noexcept {
     if (request.connection == nullptr) return;
     --request.connection->requests_;
-    if (request.rpc) --request.connection->rpcs_;
+    if (request.kind == Request::Kind::rpc) --request.connection->rpcs_;
 }
 
 Gateway::Request Gateway::take_request(std::uint64_t number) {
@@ -172,6 +172,13 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
     const bool resume = subscribe.position.has_value();
     const std::string_view position = subscribe.position.value_or(std::string_view());
     if (feed->settled) {
+        if (feed->history && resume) {
+            this->resume(*feed, connection, id, subscribe.echo, position);
+            drop_if_unused(*feed);
+            return;
+        }
+        fail_unanswered(*feed, connection, "subscribed anew before it was answered");
+        leave_apart(*feed, connection);
         // What was collected before counts as delivered to those who were there, and is behind this one's position.
         deliver_collected(*feed);
         join(*feed, connection, subscribe.echo);
@@ -195,6 +202,7 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
             fail(connection, waiting.id, {Code::not_subscribed, "unsubscribed before it was answered", {}});
         }
     }
+    fail_unanswered(*feed, connection, "unsubscribed before it was answered");
     const std::string name = feed->name;
     leave(*feed, connection);
     drop_if_unused(*feed);
@@ -209,7 +217,7 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
     if (!allowed(connection, id, Action::publish, publish.channel, rule)) return;
     if (!within_size(connection, id, *rule, publish.data)) return;
     if (!within_channel_rate(connection, id, *rule, publish.channel)) return;
-    const std::uint64_t number = new_request({&connection, nullptr, std::string(id), false, false});
+    const std::uint64_t number = new_request({&connection, nullptr, std::string(id)});
     if (number == 0) {
         fail_unavailable(connection, id);
         return;
@@ -229,7 +237,7 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
     if (!allowed(connection, id, Action::signal, signal.channel, rule)) return;
     if (!within_size(connection, id, *rule, signal.data)) return;
     std::uint64_t number = 0;
-    if (!id.empty()) number = new_request({&connection, nullptr, std::string(id), false, false});
+    if (!id.empty()) number = new_request({&connection, nullptr, std::string(id)});
     if (!link_ready() || (!id.empty() && number == 0)) {
         fail_unavailable(connection, id);
         return;
@@ -254,7 +262,7 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
                refusals().rpcs);
         return;
     }
-    const std::uint64_t number = new_request({&connection, nullptr, std::string(id), true, false});
+    const std::uint64_t number = new_request({&connection, nullptr, std::string(id), Request::Kind::rpc});
     if (number == 0) {
         fail_unavailable(connection, id);
         return;
@@ -265,6 +273,24 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
     out.set_params(rpc.params.data(), rpc.params.size());
     set_publisher(*out.mutable_caller(), connection);
     send_link(outgoing_);
+}
+
+void Gateway::execute(Connection& connection, std::string_view id, const command::History& history) {
+    const ChannelRule* rule = nullptr;
+    if (!allowed(connection, id, Action::history, history.channel, rule)) return;
+    if (rule->history_count == 0) {
+        fail(connection, id, {Code::permission_denied, "this channel keeps no history", {}});
+        return;
+    }
+    if (const auto position = Position::parse(history.after); !position) {
+        fail(connection, id,
+             {Code::invalid_message, "\"after\" is no position that a server gave: " + position.error(), {}});
+        return;
+    }
+    if (read_history({&connection, nullptr, std::string(id), Request::Kind::history}, history.channel,
+                     std::string(history.after), history.limit) == 0) {
+        fail_unavailable(connection, id);
+    }
 }
 
 void Gateway::execute(Connection& connection, std::string_view id, const command::Ping&) {
@@ -291,7 +317,7 @@ void Gateway::publish(std::string_view channel, Json data, std::string_view mess
         observer.on_failed({Code::message_too_large, "the data is longer than this channel takes", {}});
         return;
     }
-    const std::uint64_t number = new_request({nullptr, &observer, {}, false, false});
+    const std::uint64_t number = new_request({nullptr, &observer, {}});
     if (number == 0) {
         observer.on_failed({Code::unavailable, "the broker can't be reached at the moment, try again", kRetryAfter});
         return;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <bit>
 #include <cassert>
+#include <utility>
 
 #include "gateway/gateway.hpp"
 #include "weft/position.hpp"
@@ -81,31 +82,36 @@ void Gateway::leave(Feed& feed, Connection& connection) {
                                            [&feed](const auto& entry) { return entry.feed == &feed; });
     if (subscription == connection.subscriptions_.end()) return;
     std::erase_if(feed.waiting, [&connection](const auto& waiting) { return waiting.connection == &connection; });
-    if (subscription->slot != Connection::kWaiting) {
-        // What this turn has collected already is the leaving one's as well as the others'.
-        deliver_collected(feed);
-        const std::uint32_t slot = subscription->slot;
-        feed.without_echo -= feed.subscribers[slot].echo ? 0 : 1;
-        counters_.subscriptions.subtract();
-        if (slot + 1 != feed.subscribers.size()) {
-            feed.subscribers[slot] = feed.subscribers.back();
-            for (Connection::Subscription& moved : feed.subscribers[slot].connection->subscriptions_) {
-                if (moved.feed == &feed) moved.slot = slot;
-            }
-        }
-        feed.subscribers.pop_back();
-        if (feed.subscribers.capacity() > 64 && feed.subscribers.size() < feed.subscribers.capacity() / 4) {
-            feed.subscribers.shrink_to_fit();
-        }
-    }
+    leave_apart(feed, connection);
+    leave_shared(feed, *subscription);
     *subscription = connection.subscriptions_.back();
     connection.subscriptions_.pop_back();
     if (connection.subscriptions_.empty()) std::vector<Connection::Subscription>().swap(connection.subscriptions_);
     if (feed.counted && shared_.members != nullptr) shared_.members->leave(feed.name);
 }
 
+void Gateway::leave_shared(Feed& feed, Connection::Subscription& subscription) {
+    if (subscription.slot == Connection::kWaiting) return;
+    // What this turn has collected already is the leaving one's as well as the others'.
+    deliver_collected(feed);
+    const std::uint32_t slot = std::exchange(subscription.slot, Connection::kWaiting);
+    feed.without_echo -= feed.subscribers[slot].echo ? 0 : 1;
+    counters_.subscriptions.subtract();
+    if (slot + 1 != feed.subscribers.size()) {
+        feed.subscribers[slot] = feed.subscribers.back();
+        for (Connection::Subscription& moved : feed.subscribers[slot].connection->subscriptions_) {
+            if (moved.feed == &feed) moved.slot = slot;
+        }
+    }
+    feed.subscribers.pop_back();
+    if (feed.subscribers.capacity() > 64 && feed.subscribers.size() < feed.subscribers.capacity() / 4) {
+        feed.subscribers.shrink_to_fit();
+    }
+}
+
 void Gateway::drop_if_unused(Feed& feed) {
     if (!feed.subscribers.empty() || !feed.waiting.empty()) return;
+    if (feed.history && !feed.history->apart.empty()) return;
     // An answer that is still under way must find its feed: were a new feed to take it for its own, it would believe
     // itself settled too early and miss what is published in between.
     if (feed.announced && !feed.settled) return;
@@ -114,6 +120,7 @@ void Gateway::drop_if_unused(Feed& feed) {
         send_link(outgoing_);
     }
     if (feed.batch != Feed::kNoBatch) batches_[feed.batch].feed = nullptr;
+    if (feed.history) std::erase(replaying_, &feed);
     feeds_.erase(feeds_.find(std::string_view(feed.name)));
     counters_.channels.set(feeds_.size());
 }
@@ -134,6 +141,11 @@ void Gateway::answer_subscribe(Feed& feed, Connection& connection, std::string_v
 
 void Gateway::settle(Feed& feed, const v1::Subscribed& subscribed) {
     if (feed.settled) return;  // an answer to a repeated announcement says nothing new
+    if (subscribed.history()) {
+        settle_kept(feed, subscribed);
+        return;
+    }
+    if (feed.history) forget_history(feed);
     deliver_collected(feed);
     feed.settled = true;
     feed.position = subscribed.position();
@@ -163,6 +175,15 @@ void Gateway::refuse_feed(Feed& feed, const event::Error& error) {
             leave(feed, *one.connection);
         }
         fail(*one.connection, one.id, error);
+    }
+    if (feed.history) {
+        while (!feed.history->apart.empty()) {
+            const Apart gone = std::move(feed.history->apart.back());
+            leave(feed, *gone.connection);
+            ServerFrame frame;
+            frame.body = event::Unsubscribed{feed.name, error.code};
+            send(*gone.connection, frame);
+        }
     }
     while (!feed.subscribers.empty()) {
         Connection& connection = *feed.subscribers.back().connection;

@@ -47,6 +47,7 @@ void Gateway::on_link_down(std::string_view why, Instant) {
         Feed& feed = *(entry++)->second;
         feed.settled = false;
         feed.announced = false;
+        if (feed.history) interrupt_replays(feed);
         std::vector<Feed::Waiting> waiting;
         waiting.swap(feed.waiting);
         for (const Feed::Waiting& one : waiting) {
@@ -75,6 +76,7 @@ void Gateway::on_link_frame(v1::Frame& frame, Instant) {
             counters_.publications_out.add();
             Feed* feed = find_feed(publication.channel());
             if (feed == nullptr || !feed->settled) return;
+            if (feed->history) return broadcast_kept(*feed, publication);
             ServerFrame out;
             out.body = event::Event{feed->name,
                                     publication.data(),
@@ -93,6 +95,7 @@ void Gateway::on_link_frame(v1::Frame& frame, Instant) {
             ServerFrame out;
             out.body = event::Signal{feed->name, signal.name(), signal.data(), publisher_of(signal.publisher())};
             broadcast(*feed, out, signal.publisher().client_id());
+            if (feed->history) send_to_aparts(*feed, out);
             return;
         }
         case v1::Frame::kSubscribed: {
@@ -129,6 +132,9 @@ void Gateway::on_link_frame(v1::Frame& frame, Instant) {
                 return;
             }
             const Request request = take_request(failed.request());
+            if (request.kind == Request::Kind::replay || request.kind == Request::Kind::catch_up) {
+                return on_read_failed(request.kind, failed.request(), error);
+            }
             if (request.observer != nullptr) request.observer->on_failed(error);
             if (request.connection != nullptr) fail(*request.connection, request.id, error);
             return;
@@ -136,6 +142,7 @@ void Gateway::on_link_frame(v1::Frame& frame, Instant) {
         case v1::Frame::kGap: {
             Feed* feed = find_feed(frame.gap().channel());
             if (feed == nullptr || !feed->settled) return;
+            if (feed->history) return on_kept_gap(*feed, frame.gap());
             feed->position = frame.gap().position();
             ServerFrame out;
             out.body = event::Gap{feed->name};
@@ -143,6 +150,7 @@ void Gateway::on_link_frame(v1::Frame& frame, Instant) {
             return;
         }
         case v1::Frame::kRevocation: on_revocation(frame.revocation()); return;
+        case v1::Frame::kHistoryPage: return on_page(frame.history_page());
         default: return;  // a frame of a later version, or none
     }
 }

@@ -307,7 +307,12 @@ ngx_command_t directives[] = {
 };
 
 void* create_main_settings(ngx_conf_t* cf) noexcept {
-    return make_in_pool<MainSettings>(cf->pool);
+    MainSettings* const settings = make_in_pool<MainSettings>(cf->pool);
+    if (settings != nullptr) {
+        const ngx_time_t* const now = ngx_timeofday();
+        settings->generation = static_cast<std::uint64_t>(now->sec) * 1000 + now->msec;
+    }
+    return settings;
 }
 
 char* init_main_settings(ngx_conf_t* cf, void* conf) noexcept {

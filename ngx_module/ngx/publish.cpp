@@ -109,9 +109,8 @@ void publish_body(ngx_http_request_t* request) {
         ngx_http_finalize_request(request, respond_error(request, {Code::invalid_message, data.error(), {}}));
         return;
     }
-    WeftdRequest::ask(request, [&](PublishObserver& answer) {
-        worker.gateway().publish(view(channel), *data, {}, answer, by);
-    });
+    WeftdRequest::ask(request,
+                      [&](PublishObserver& answer) { worker.gateway().publish(view(channel), *data, {}, answer, by); });
 }
 
 }  // namespace

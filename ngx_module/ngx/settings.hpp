@@ -26,6 +26,7 @@ struct MainSettings {
     std::size_t ticket_zone_size = 0;       // bytes; 0 until merged: as zone_size
     ngx_shm_zone_t* ticket_zone = nullptr;  // null unless tickets_once
     ChannelRules rules;
+    std::uint64_t generation = 0;  // of this nginx.conf: later ones have higher numbers
     std::optional<ngx_msec_t> drain;
     std::optional<std::size_t> send_memory;  // bytes, of each worker
     std::optional<unsigned> json_depth;

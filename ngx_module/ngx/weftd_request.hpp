@@ -16,9 +16,9 @@ ngx_int_t respond_error(ngx_http_request_t* request, const event::Error& error);
 /// The body's bytes, wherever nginx has put them. False when they can't be read.
 bool read_body(ngx_http_request_t* request, std::string& body);
 
-/// Checks the credentials that the location wants of callers: an API key where there is a weft_api_key, or a ticket where
-/// `tickets`. No value: go on, upgraded_request() tells who it is (null when the location wants nothing). A value: the
-/// request was answered, this is what the handler returns.
+/// Checks the credentials that the location wants of callers: an API key where there is a weft_api_key, or a ticket
+/// where `tickets`. No value: go on, upgraded_request() tells who it is (null when the location wants nothing). A
+/// value: the request was answered, this is what the handler returns.
 std::optional<ngx_int_t> refuse_caller(ngx_http_request_t* request, bool tickets) noexcept;
 
 /// 405, in the form of respond_error().

@@ -21,12 +21,20 @@ std::mt19937_64 seeded() {
     return std::mt19937_64(seed);
 }
 
-v1::Hello make_hello(const ngx_cycle_t& cycle, std::mt19937_64& random) {
+v1::Hello make_hello(const ngx_cycle_t& cycle, const MainSettings& settings, std::mt19937_64& random) {
     v1::Hello hello;
     hello.set_kind(v1::Hello::WORKER);
     hello.set_name(std::string(view(cycle.hostname)) + "/" + std::to_string(ngx_pid));
     hello.set_incarnation(random());
     hello.set_software("weft/" WEFT_VERSION);
+    hello.mutable_rules()->set_generation(settings.generation);
+    for (const ChannelRule& rule : settings.rules.all()) {
+        v1::ChannelRule& said = *hello.mutable_rules()->add_rules();
+        said.set_pattern(rule.pattern.text());
+        if (rule.history_count == 0) continue;
+        said.mutable_history()->set_count(rule.history_count);
+        said.mutable_history()->set_age_ms(static_cast<std::uint64_t>(rule.history_age.count()));
+    }
     return hello;
 }
 
@@ -72,7 +80,7 @@ Worker::Worker(ngx_cycle_t* cycle, MainSettings& settings, Counters& counters)
       json_codec_(settings.json_depth.value_or(kMaxDepth)),
       read_buffer_(std::make_unique<char[]>(kReadBuffer + websocket::kPadding)),
       write_buffer_(std::make_unique<char[]>(kWriteBuffer)),
-      gateway_(make_hello(*cycle, random_), LinkTimings{}, settings.rules, counters, *this, monotonic_now(),
+      gateway_(make_hello(*cycle, settings, random_), LinkTimings{}, settings.rules, counters, *this, monotonic_now(),
                wall_now()) {
     gateway_.set_send_memory(settings.send_memory.value_or(Gateway::kDefaultSendMemory));
     gateway_.share_limits({&rates_of(settings.zone), &members_, &refusals_of(settings.zone)});

@@ -100,6 +100,23 @@ void Position::erase(StreamId stream) {
     if (at != entries_.end() && at->stream == stream) entries_.erase(at);
 }
 
+bool Position::includes(const Position& other) const noexcept {
+    return std::ranges::all_of(other.entries_, [this](const Entry& theirs) {
+        if (theirs.number == 0) return true;
+        const std::uint64_t* const mine = find(theirs.stream);
+        return mine != nullptr && *mine >= theirs.number;
+    });
+}
+
+bool Position::merge(const Position& other) {
+    bool room = true;
+    for (const Entry& theirs : other.entries_) {
+        const std::uint64_t* const mine = find(theirs.stream);
+        if (mine == nullptr || *mine < theirs.number) room = set(theirs.stream, theirs.number) && room;
+    }
+    return room;
+}
+
 bool Position::covers(const Position& other) const noexcept {
     return std::ranges::equal(entries_, other.entries_, [](const Entry& mine, const Entry& theirs) {
         return mine.stream == theirs.stream && mine.number >= theirs.number;

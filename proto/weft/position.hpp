@@ -48,6 +48,13 @@ public:
     /// `other` doesn't know: both name the same streams, and each number here is at least the other's.
     [[nodiscard]] bool covers(const Position& other) const noexcept;
 
+    /// Whether somebody here has all that somebody at `other` has: of each stream of which `other` has anything, at
+    /// least as much.
+    [[nodiscard]] bool includes(const Position& other) const noexcept;
+
+    /// Takes over what `other` has more. Streams for which there is no room are left out, and false is returned.
+    bool merge(const Position& other);
+
     [[nodiscard]] bool empty() const noexcept { return entries_.empty(); }
     [[nodiscard]] const std::vector<Entry>& entries() const noexcept { return entries_; }
 

@@ -7,9 +7,13 @@
 #include <utility>
 #include <vector>
 
+#include "broker/archive.hpp"
 #include "broker/builtin_rpc.hpp"
 #include "broker/channel.hpp"
+#include "broker/history_rules.hpp"
 #include "broker/mesh_interest.hpp"
+#include "broker/pending_reads.hpp"
+#include "broker/replication.hpp"
 #include "broker/sender.hpp"
 #include "weft/channel.hpp"
 #include "weft/codes.hpp"
@@ -51,19 +55,32 @@ bool erase_link(std::vector<LinkId>& links, LinkId link) {
 
 }  // namespace
 
-struct Broker::State {
+struct Broker::State final : private Replication::Events {
     State(BrokerSettings given, std::function<std::uint64_t()> random, Outbox& outbox)
         : settings(std::move(given)),
           sender(outbox),
-          channels(settings.max_channels, settings.channel_linger, std::move(random)),
-          mesh(sender, channels, settings.mesh_wait) {}
+          archive(settings.history_bytes, random()),
+          channels(settings.max_channels, settings.channel_linger, std::move(random),
+                   [this](Channel& channel) { archive.close(channel); }),
+          mesh(sender, channels, settings.mesh_wait),
+          replication({.interval = settings.sync_interval,
+                       .fill_wait = settings.fill_wait,
+                       .expected_peers = settings.expected_peers},
+                      sender, channels, archive, *this) {}
 
     BrokerSettings settings;
     Sender sender;
+    HistoryRules rules;
+    Archive archive;
     ChannelTable channels;
     MeshInterest mesh;
+    Replication replication;
+    PendingReads reads;
     std::unordered_map<LinkId, Link> links;
     Revocations revocations;
+    std::vector<LinkId> peers_in;                      // every publication to a channel with history goes to them all
+    std::unordered_set<Channel*, ByStream> held_back;  // settled, but workers wait until their history is complete
+    Instant clock{};                                   // of the call that the broker is in
     Counts counts{};
     std::vector<Channel*> settled;  // filled by mesh, emptied by answer_settled
     // Frames of the hot path, kept so that their strings are allocated once.
@@ -88,6 +105,113 @@ struct Broker::State {
              channel, kRetryWhenFull);
     }
 
+    // --- history --------------------------------------------------------------------------------------------------
+
+    // To be called before a channel's history is looked at. One comparison when nothing has changed.
+    void apply_rules(Channel& channel) {
+        if (channel.rules_version == rules.version()) return;
+        channel.rules_version = rules.version();
+        const Retention retention = rules.find(channel.name);
+        if (retention.count > 0) {
+            ArchivedHistory& history = archive.open(channel, retention);
+            if (history.ruled && history.log.retention() == retention) return;
+            history.log.retain(retention);
+            history.ruled = true;
+            archive.changed(history, clock);
+        } else if (channel.history && channel.history->ruled) {
+            archive.close(channel);
+            channel.position = Position();
+            channel.position.set(channel.stream, channel.number);
+        }
+    }
+
+    void to_workers(const Channel& channel, const v1::Publication& in) {
+        if (channel.workers.empty()) return;
+        v1::Publication& out = *publication.mutable_publication();
+        if (&out != &in) out = in;
+        out.set_channel(channel.name.data(), channel.name.size());
+        out.set_position(channel.position.text());
+        out.clear_retention();
+        out.clear_age_ms();
+        sender.send(channel.workers, publication);
+        counts.delivered += channel.workers.size();
+    }
+
+    void on_entry(Channel& channel, const v1::Publication& entry) override { to_workers(channel, entry); }
+    void on_loss(Channel& channel) override { tell_gap(channel); }
+    void on_pulled(Channel& channel) override {
+        reads.release(channel.name, [this](const PendingReads::Read& read) { answer_read(read); });
+        if (held_back.contains(&channel)) release_if_complete(channel);
+    }
+
+    void answer_read(const PendingReads::Read& read) {
+        v1::Frame frame;
+        Archive::read(channels.find(read.request.channel()), read.after, read.request, read.for_peer, clock,
+                      *frame.mutable_history_page());
+        sender.send(read.link, frame);
+    }
+
+    void on_read_history(LinkId link, const Link& from, const v1::ReadHistory& request, Instant now) {
+        auto after = Position::parse(request.after());
+        if (!after) return fail(link, request.request(), Code::invalid_message, "not a position: " + after.error());
+        const bool for_peer = from.role != LinkRole::worker;
+        PendingReads::Read read{link, for_peer, std::move(*after), request, now + settings.mesh_wait};
+        if (!for_peer && !replication.filled()) {
+            if (reads.hold(std::move(read))) return;
+            return fail(link, request.request(), Code::unavailable, "node " + settings.node + " is filling up", {},
+                        kRetryWhenFull);
+        }
+        Channel* const channel = channels.find(request.channel());
+        if (channel != nullptr && channel->history) {
+            channel->history->log.trim(now);
+            // It may be of a stream that this node is only about to hear of.
+            if (!for_peer && channel->history->log.start(read.after).unknown && replication.pull_from_all(*channel) &&
+                channel->history->pulling != 0 && reads.hold(read)) {
+                return;
+            }
+        }
+        answer_read(read);
+    }
+
+    void on_read_digest(LinkId link, const v1::ReadDigest& request) {
+        v1::Frame frame;
+        archive.digest(request, *frame.mutable_digest());
+        sender.send(link, frame);
+    }
+
+    // Workers of a channel whose history isn't complete yet are answered when it is, or at the latest a mesh_wait later
+    // than they would be.
+    bool hold_back(Channel& channel) {
+        apply_rules(channel);
+        if (!channel.history || (replication.filled() && channel.history->pulling == 0)) return false;
+        if (channel.waiting.empty()) return false;
+        held_back.insert(&channel);
+        return true;
+    }
+
+    void release_if_complete(Channel& channel) {
+        const bool complete = replication.filled() && (!channel.history || channel.history->pulling == 0);
+        const bool late = replication.filled() && clock >= channel.settle_by + settings.mesh_wait;
+        if (!complete && !late) return;
+        answer_waiting(channel);
+    }
+
+    void tick_history(Instant now) {
+        archive.on_tick(now);
+        const bool was_filled = replication.filled();
+        replication.on_tick(now);
+        if (!replication.filled()) return;
+        const auto answer = [this](const PendingReads::Read& read) { answer_read(read); };
+        if (was_filled) {
+            reads.expire(now, answer);
+        } else {
+            reads.release_all(answer);
+        }
+        if (held_back.empty()) return;
+        const std::vector<Channel*> all(held_back.begin(), held_back.end());
+        for (Channel* const channel : all) release_if_complete(*channel);
+    }
+
     // --- interest -------------------------------------------------------------------------------------------------
 
     void subscribed(LinkId link, const Channel& channel, const std::string& position, bool gap) {
@@ -96,6 +220,7 @@ struct Broker::State {
         answer.set_channel(channel.name.data(), channel.name.size());
         answer.set_position(position);
         answer.set_gap(gap);
+        answer.set_history(channel.history != nullptr);
         sender.send(link, frame);
     }
 
@@ -105,14 +230,19 @@ struct Broker::State {
     }
 
     void answer_waiting(Channel& channel) {
+        held_back.erase(&channel);
         for (const Channel::Waiting& waiting : std::exchange(channel.waiting, {})) {
             answer_worker(waiting.link, channel, waiting.position);
         }
     }
 
     void answer_settled() {
-        for (Channel* const channel : settled) answer_waiting(*channel);
+        for (Channel* const channel : settled) answer_settled(*channel);
         settled.clear();
+    }
+
+    void answer_settled(Channel& channel) {
+        if (!hold_back(channel)) answer_waiting(channel);
     }
 
     void on_subscribe(LinkId link, Link& from, const v1::Subscribe& subscribe, Instant now) {
@@ -122,6 +252,7 @@ struct Broker::State {
         Channel* const channel = channels.find_or_create(subscribe.channel());
         if (channel == nullptr) return fail_full(link, 0, subscribe.channel());
         from.channels.insert(channel);
+        apply_rules(*channel);
 
         if (from.role == LinkRole::peer_in) {
             if (std::ranges::find(channel->peers, link) == channel->peers.end()) channel->peers.push_back(link);
@@ -135,7 +266,8 @@ struct Broker::State {
             subscribed(link, *channel, own.text(), gap);
         } else {
             if (channel->interest == Interest::none) mesh.want(*channel, now);
-            if (channel->interest == Interest::settled) {
+            if (channel->interest == Interest::settled && (!channel->history || replication.filled()) &&
+                channel->waiting.empty()) {
                 answer_worker(link, *channel, subscribe.position());
             } else {
                 const auto known = std::ranges::find(channel->waiting, link, &Channel::Waiting::link);
@@ -144,6 +276,7 @@ struct Broker::State {
                 } else {
                     known->position = subscribe.position();
                 }
+                if (channel->interest == Interest::settled) held_back.insert(channel);
             }
         }
         channels.touch(*channel, now);
@@ -155,6 +288,7 @@ struct Broker::State {
         erase_link(channel.peers, link);
         erase_link(channel.workers, link);
         std::erase_if(channel.waiting, [link](const Channel::Waiting& waiting) { return waiting.link == link; });
+        if (channel.waiting.empty()) held_back.erase(&channel);
         if (was_wanted && !channel.wanted_by_workers()) mesh.withdraw(channel);
         channels.touch(channel, now);
     }
@@ -178,6 +312,7 @@ struct Broker::State {
         Channel* const channel = channels.find_or_create(publish.channel());
         if (channel == nullptr) return fail_full(link, publish.request());
 
+        apply_rules(*channel);
         channel->position.set(channel->stream, ++channel->number);
         v1::Publication& out = *publication.mutable_publication();
         out.set_channel(publish.channel());
@@ -191,16 +326,22 @@ struct Broker::State {
         } else {
             out.clear_publisher();
         }
-        out.clear_stream();
-        out.clear_number();
-        sender.send(channel->workers, publication);
-        if (!channel->peers.empty()) {
-            out.set_stream(channel->stream);
-            out.set_number(channel->number);
-            sender.send(channel->peers, publication);
+        out.clear_retention();
+        out.clear_age_ms();
+        if (channel->history) {
+            keep(*channel, out, now);
+        } else {
+            out.clear_stream();
+            out.clear_number();
+            sender.send(channel->workers, publication);
+            if (!channel->peers.empty()) {
+                out.set_stream(channel->stream);
+                out.set_number(channel->number);
+                sender.send(channel->peers, publication);
+            }
+            counts.delivered += channel->workers.size() + channel->peers.size();
         }
         ++counts.published;
-        counts.delivered += channel->workers.size() + channel->peers.size();
 
         if (publish.request() != 0) {
             v1::Published& answer = *published.mutable_published();
@@ -210,6 +351,23 @@ struct Broker::State {
             sender.send(link, published);
         }
         channels.touch(*channel, now);
+    }
+
+    // A publication of this node on its way into the history, to the workers and to all peers.
+    void keep(Channel& channel, v1::Publication& out, Instant now) {
+        ArchivedHistory& history = *channel.history;
+        out.set_stream(channel.stream);
+        out.set_number(channel.number);
+        out.set_timestamp_ms(std::max(out.timestamp_ms(), history.log.streams().front().timestamp_ms));
+        Archive::take(history, out, now);
+        archive.changed(history, now);
+        sender.send(channel.workers, publication);
+        if (!peers_in.empty()) {
+            out.mutable_retention()->set_count(history.log.retention().count);
+            out.mutable_retention()->set_age_ms(static_cast<std::uint64_t>(history.log.retention().age.count()));
+            sender.send(peers_in, publication);
+        }
+        counts.delivered += channel.workers.size() + peers_in.size();
     }
 
     void on_send_signal(LinkId link, const v1::SendSignal& send) {
@@ -268,7 +426,15 @@ struct Broker::State {
 
     void on_subscribed(PeerSlot slot, const v1::Subscribed& answer) {
         Channel* const channel = wanted(answer.channel());
-        if (channel != nullptr) {
+        if (channel != nullptr && (channel->history || answer.history())) {
+            // What lies before it comes by pulling; what comes after it, comes anyway.
+            const auto position = Position::parse(answer.position());
+            if (!position) {
+                ++counts.ignored;
+            } else if (!channel->history || !channel->position.includes(*position)) {
+                replication.pull(slot, *channel);
+            }
+        } else if (channel != nullptr) {
             const auto position = Position::parse(answer.position());
             if (!position || position->entries().size() != 1) {
                 ++counts.ignored;
@@ -281,18 +447,39 @@ struct Broker::State {
                 }
             }
         }
-        if (mesh.on_answer(slot, channel)) answer_waiting(*channel);
+        if (mesh.on_answer(slot, channel)) answer_settled(*channel);
     }
 
     void on_failed(PeerSlot slot, const v1::Failed& failed, Instant now) {
-        if (failed.channel().empty()) return void(++counts.ignored);
+        if (failed.channel().empty()) return replication.on_failed(slot, failed.request());
         Channel* const channel = wanted(failed.channel());
-        if (mesh.on_refusal(slot, channel, now)) answer_waiting(*channel);
+        if (mesh.on_refusal(slot, channel, now)) answer_settled(*channel);
+    }
+
+    // A peer's publication to a channel of which history is kept, there or here.
+    void on_kept_publication(PeerSlot slot, Channel& channel, const v1::Publication& in) {
+        ArchivedHistory& history =
+            archive.open(channel, {std::min(in.retention().count(), HistoryRules::kMaxCount),
+                                   std::chrono::milliseconds(static_cast<std::int64_t>(in.retention().age_ms()))});
+        switch (Archive::take(history, in, clock)) {
+            case History::Take::known: break;
+            case History::Take::missing: replication.pull(slot, channel); break;
+            case History::Take::taken: archive.changed(history, clock); to_workers(channel, in);
+        }
+        channels.touch(channel, clock);
     }
 
     void on_publication(PeerSlot slot, const v1::Publication& in) {
+        if (in.has_retention()) {
+            if (!is_channel_name(in.channel()) || in.stream() == 0 || in.number() == 0) return void(++counts.ignored);
+            Channel* const kept = channels.find_or_create(in.channel());
+            if (kept == nullptr) return void(++counts.ignored);
+            apply_rules(*kept);
+            return on_kept_publication(slot, *kept, in);
+        }
         Channel* const channel = wanted(in.channel());
         if (channel == nullptr) return;  // on its way when interest was withdrawn
+        if (channel->history) return on_kept_publication(slot, *channel, in);
         auto advance = channel->arrives(slot, in.stream(), in.number());
         if (advance == Channel::Advance::loss) {
             tell_gap(*channel);
@@ -376,10 +563,16 @@ struct Broker::State {
         }
     }
 
+    void from_peer(LinkId link, Link& from, const v1::Frame& frame, Instant now) {
+        if (frame.has_read_digest()) return on_read_digest(link, frame.read_digest());
+        from_dialer(link, from, frame, now);
+    }
+
     void from_dialer(LinkId link, Link& from, const v1::Frame& frame, Instant now) {
         switch (frame.body_case()) {
             case v1::Frame::kSubscribe: return on_subscribe(link, from, frame.subscribe(), now);
             case v1::Frame::kUnsubscribe: return on_unsubscribe(link, from, frame.unsubscribe(), now);
+            case v1::Frame::kReadHistory: return on_read_history(link, from, frame.read_history(), now);
             default: ++counts.ignored;
         }
     }
@@ -393,6 +586,8 @@ struct Broker::State {
             case v1::Frame::kFailed: return on_failed(from.slot, frame.failed(), now);
             case v1::Frame::kGap: return on_peer_gap(frame.gap());
             case v1::Frame::kRevocation: return on_revocation(link, frame.revocation(), wall);
+            case v1::Frame::kDigest: return replication.on_digest(from.slot, frame.digest(), now);
+            case v1::Frame::kHistoryPage: return replication.on_page(from.slot, frame.history_page(), now);
             default: ++counts.ignored;
         }
     }
@@ -405,6 +600,7 @@ Broker::~Broker() = default;
 
 void Broker::on_link_up(LinkId link, LinkRole role, std::string_view name, Instant now) {
     on_link_down(link, now);  // never up twice, whatever the caller does
+    state_->clock = now;
     PeerSlot slot = 0;
     if (role == LinkRole::peer_out) {
         const auto given = state_->mesh.on_peer_up(link, name, now);
@@ -413,6 +609,8 @@ void Broker::on_link_up(LinkId link, LinkRole role, std::string_view name, Insta
     }
     state_->links.try_emplace(link, Link{role, slot, {}});
     if (role != LinkRole::peer_out) state_->tell_all(link);
+    if (role == LinkRole::peer_in) state_->peers_in.push_back(link);
+    if (role == LinkRole::peer_out) state_->replication.on_peer_up(slot, link, now);
 }
 
 void Broker::on_link_down(LinkId link, Instant now) {
@@ -420,7 +618,11 @@ void Broker::on_link_down(LinkId link, Instant now) {
     if (place == state_->links.end()) return;
     const Link gone = std::move(place->second);
     state_->links.erase(place);
+    state_->clock = now;
+    state_->reads.forget(link);
+    if (gone.role == LinkRole::peer_in) erase_link(state_->peers_in, link);
     if (gone.role == LinkRole::peer_out) {
+        state_->replication.on_peer_down(gone.slot, link);
         state_->mesh.on_peer_down(gone.slot, link, now, state_->settled);
         return state_->answer_settled();
     }
@@ -431,22 +633,36 @@ void Broker::on_frame(LinkId link, const v1::Frame& frame, Instant now, WallTime
     const auto place = state_->links.find(link);
     if (place == state_->links.end()) return void(++state_->counts.ignored);
     Link& from = place->second;
+    state_->clock = now;
     switch (from.role) {
         case LinkRole::worker: return state_->from_worker(link, from, frame, now, wall);
-        case LinkRole::peer_in: return state_->from_dialer(link, from, frame, now);
+        case LinkRole::peer_in: return state_->from_peer(link, from, frame, now);
         case LinkRole::peer_out: return state_->from_listener(link, from, frame, now, wall);
     }
 }
 
+void Broker::on_rules(const v1::ChannelRules& rules) {
+    state_->rules.update(rules);
+}
+
+bool Broker::filled() const noexcept {
+    return state_->replication.filled();
+}
+
 void Broker::on_tick(Instant now) {
+    state_->clock = now;
     state_->mesh.on_tick(now, state_->settled);
     state_->answer_settled();
+    state_->tick_history(now);
     state_->channels.expire(now);
 }
 
 Broker::Counts Broker::counts() const noexcept {
     Counts counts = state_->counts;
     counts.channels = state_->channels.size();
+    counts.histories = state_->archive.histories();
+    counts.history_bytes = state_->archive.bytes();
+    counts.evicted = state_->archive.evicted();
     for (const auto& [id, link] : state_->links) {
         switch (link.role) {
             case LinkRole::worker: ++counts.workers; break;

@@ -24,9 +24,14 @@ enum class LinkRole {
 
 struct BrokerSettings {
     std::string node;
-    std::size_t max_channels = 1'000'000;              // lingering ones make room; beyond it new ones get 4017
-    std::chrono::milliseconds channel_linger{60'000};  // a channel that nobody wants is remembered this long
-    std::chrono::milliseconds mesh_wait{1'000};        // how long a first subscriber waits for the peers' answers
+    std::size_t max_channels = 1'000'000;                // lingering ones make room; beyond it new ones get 4017
+    std::chrono::milliseconds channel_linger{60'000};    // a channel that nobody wants is remembered this long
+    std::chrono::milliseconds mesh_wait{1'000};          // how long a first subscriber waits for the peers' answers
+    std::size_t history_bytes = std::size_t{256} << 20;  // of all histories together
+    std::chrono::milliseconds sync_interval{5'000};      // between looks at what peers have
+    std::chrono::milliseconds fill_wait{
+        2'000};                      // a node that starts waits for its peers' histories: for a link so long
+    std::size_t expected_peers = 0;  // whose histories are waited for
 };
 
 class Broker {
@@ -46,19 +51,27 @@ public:
     /// `name` of a peer_out is the node's name: by it the broker knows the peer again on its next link. Call this
     /// once the session is up (Welcome came, or Hello was accepted): it sends.
     void on_link_up(LinkId link, LinkRole role, std::string_view name, Instant now);
+    /// What nginx.conf says, from a worker's Hello.
+    void on_rules(const v1::ChannelRules& rules);
     void on_link_down(LinkId link, Instant now);  ///< unknown links are ignored
     /// Takes any frame from any link; what that role has no business to say is ignored and counted.
     void on_frame(LinkId link, const v1::Frame& frame, Instant now, WallTime wall);
-    void on_tick(Instant now);  ///< call a few times a second: mesh_wait and channel_linger end here
+    void on_tick(Instant now);  ///< call a few times a second: waits, lingering and age end here
+
+    /// Whether the node has got what its peers' histories hold, as far as peers could be reached in time. Until then
+    /// subscribers of channels with history wait.
+    [[nodiscard]] bool filled() const noexcept;
 
     struct Counts {
         std::uint64_t channels, workers, peers_in, peers_out;  // now
         std::uint64_t published;                               // accepted from workers here
         std::uint64_t delivered;                               // publications handed to links
         std::uint64_t signals, rpcs;
-        std::uint64_t revocations;  // asked for here
-        std::uint64_t gaps;         // losses on the way from a peer that were told to workers
-        std::uint64_t ignored;      // frames without sense from that link
+        std::uint64_t revocations;               // asked for here
+        std::uint64_t gaps;                      // losses on the way from a peer that were told to workers
+        std::uint64_t ignored;                   // frames without sense from that link
+        std::uint64_t histories, history_bytes;  // now
+        std::uint64_t evicted;                   // entries that went because of history_bytes
     };
     [[nodiscard]] Counts counts() const noexcept;
 

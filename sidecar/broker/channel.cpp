@@ -68,8 +68,9 @@ void Channel::forget_peer(PeerSlot slot) {
     peer_streams.erase(found);
 }
 
-ChannelTable::ChannelTable(std::size_t max, std::chrono::milliseconds linger, std::function<std::uint64_t()> random)
-    : max_(max), linger_(linger), random_(std::move(random)) {}
+ChannelTable::ChannelTable(std::size_t max, std::chrono::milliseconds linger, std::function<std::uint64_t()> random,
+                           std::function<void(Channel&)> on_remove)
+    : max_(max), linger_(linger), random_(std::move(random)), on_remove_(std::move(on_remove)) {}
 
 Channel* ChannelTable::find(std::string_view name) {
     const auto found = channels_.find(name);
@@ -102,7 +103,11 @@ void ChannelTable::expire(Instant now) {
     for (std::size_t i = 0; i < kMaxExpiredPerCall && !lingering_.empty(); ++i) {
         Channel& oldest = *lingering_.front();
         if (now - oldest.idle_since < linger_) return;
-        remove(oldest);
+        if (oldest.keeps()) {
+            touch(oldest, now);
+        } else {
+            remove(oldest);
+        }
     }
 }
 
@@ -111,6 +116,7 @@ void ChannelTable::for_each(const std::function<void(Channel&)>& visit) {
 }
 
 void ChannelTable::remove(Channel& channel) {
+    if (on_remove_) on_remove_(channel);
     if (channel.lingering) lingering_.erase(channel.place);
     channels_.erase(channels_.find(channel.name));
 }

@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <functional>
 #include <list>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "broker/archive.hpp"
 #include "broker/broker.hpp"
 #include "weft/position.hpp"
 #include "weft/time.hpp"
@@ -40,7 +42,7 @@ struct Channel {
     std::string_view name;  // the table's key
     StreamId stream = 0;    // what is published here
     std::uint64_t number = 0;
-    Position position;                     // of this node: its own stream, and each stream of peer_streams
+    Position position;                     // of this node: its own stream, and each stream of peer_streams or history
     std::vector<PeerStream> peer_streams;  // at most one a peer
 
     std::vector<LinkId> workers;  // interested and answered, in the order in which they came
@@ -54,12 +56,18 @@ struct Channel {
     Instant settle_by{};
     std::vector<Waiting> waiting;  // workers that are answered when interest is settled
 
+    std::unique_ptr<ArchivedHistory> history;  // null: none is kept. Then peer_streams says what peers have
+    std::uint32_t rules_version = 0;           // HistoryRules::version() when they were looked up last
+
     bool lingering = false;
     Instant idle_since{};
     std::list<Channel*>::iterator place{};  // among the lingering, when lingering
 
     [[nodiscard]] bool wanted_by_workers() const noexcept { return !workers.empty() || !waiting.empty(); }
     [[nodiscard]] bool wanted() const noexcept { return wanted_by_workers() || !peers.empty(); }
+
+    /// Whether there is something that would be lost with the channel.
+    [[nodiscard]] bool keeps() const noexcept { return history && history->log.size() > 0; }
 
     /// Whether `text`, a position that somebody had, leaves out something that was published since, as far as this node
     /// can tell. The empty text never does; a text that can't be read does.
@@ -90,10 +98,13 @@ class ChannelTable {
 public:
     static constexpr std::size_t kMaxExpiredPerCall = 10'000;
 
-    ChannelTable(std::size_t max, std::chrono::milliseconds linger, std::function<std::uint64_t()> random);
+    /// `on_remove` is called before a channel goes.
+    ChannelTable(std::size_t max, std::chrono::milliseconds linger, std::function<std::uint64_t()> random,
+                 std::function<void(Channel&)> on_remove = {});
 
     [[nodiscard]] Channel* find(std::string_view name);
-    /// Null when there are `max` channels and all of them are wanted. Call touch() when done with a new one.
+    /// Null when there are `max` channels and all of them are wanted (history alone is no wish). Call touch() when done
+    /// with a new one.
     Channel* find_or_create(std::string_view name);
     /// To be called after each change of interest and each use: begins, renews or ends the lingering.
     void touch(Channel& channel, Instant now);
@@ -113,6 +124,7 @@ private:
     std::size_t max_;
     std::chrono::milliseconds linger_;
     std::function<std::uint64_t()> random_;
+    std::function<void(Channel&)> on_remove_;
     std::unordered_map<std::string, Channel, Hash, std::equal_to<>> channels_;
     std::list<Channel*> lingering_;  // longest first
 };

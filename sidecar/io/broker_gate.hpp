@@ -32,6 +32,9 @@ public:
 
     /// A session is up. `link` must stay until close().
     LinkId open(Link& link, LinkRole role, std::string_view name, Instant now);
+    /// What a worker's Hello said of channels; before open().
+    void rules(const v1::ChannelRules& rules) { broker_.on_rules(rules); }
+    [[nodiscard]] bool filled() const noexcept { return broker_.filled(); }
     /// The session is over; nothing happens for an id that is 0 or closed already.
     void close(LinkId id, Instant now);
     void frame(LinkId id, const v1::Frame& frame, Instant now);

@@ -111,6 +111,7 @@ private:
                                   {"address", address_}},
                                  now);
         }
+        if (port_.settings_.role == LinkRole::worker) port_.gate_.rules(hello.rules());
         id_ = port_.gate_.open(*this, port_.settings_.role, name_, now);
         return {};
     }

@@ -25,6 +25,9 @@ BrokerSettings broker_settings(const Config& config) {
     settings.node = config.node;
     settings.max_channels = config.limits.max_channels;
     settings.channel_linger = config.limits.channel_linger;
+    settings.history_bytes = config.history.max_bytes;
+    settings.sync_interval = config.mesh.sync;
+    settings.expected_peers = config.mesh.peers.size();
     return settings;
 }
 
@@ -85,14 +88,9 @@ Node::Node(Config config, Reload reload, Log& log)
 Node::~Node() = default;
 
 void Node::run() {
-    log_.info("ready", {{"node", config_.node},
-                        {"workers", config_.workers.listen},
-                        {"mesh", config_.mesh.listen.empty() ? "off" : config_.mesh.listen},
-                        {"peers", config_.mesh.peers.size()}});
-    service_.send("READY=1");
-
     bool more = true;
     while (stop_signal_ == 0) {
+        if (!ready_ && gate_.filled()) say_ready();
         Instant now = monotonic_now();
         items_.clear();
         items_.push_back({signals_.fd(), POLLIN, 0});
@@ -133,6 +131,20 @@ void Node::run() {
         if (touched && !more) more = any_readable();
     }
     drain();
+}
+
+/// Workers are served before; but resumes wait until what peers hold is here.
+void Node::say_ready() {
+    ready_ = true;
+    const Broker::Counts counts = gate_.counts();
+    log_.info("ready", {{"node", config_.node},
+                        {"workers", config_.workers.listen},
+                        {"mesh", config_.mesh.listen.empty() ? "off" : config_.mesh.listen},
+                        {"peers", config_.mesh.peers.size()},
+                        {"peers_up", counts.peers_out},
+                        {"histories", counts.histories},
+                        {"history_bytes", counts.history_bytes}});
+    service_.send("READY=1");
 }
 
 void Node::watch(zmq::socket_ref socket) {

@@ -36,6 +36,7 @@ public:
 
 private:
     [[nodiscard]] Instant::duration until_next_turn(Instant now, bool more) const;
+    void say_ready();
     void watch(zmq::socket_ref socket);
     bool any_readable();
     bool receive(Instant now);
@@ -64,6 +65,7 @@ private:
     Instant next_tick_{};
     Instant::duration retry_{};  // of links that could not send all; 0: none
     int stop_signal_ = 0;
+    bool ready_ = false;
 };
 
 }  // namespace weft

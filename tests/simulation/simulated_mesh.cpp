@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "simulation/simulated_reader.hpp"
+
 namespace weft::simulation {
 namespace {
 
@@ -11,6 +13,7 @@ using namespace std::chrono_literals;
 constexpr LinkTimings kTimings{1000ms, 3000ms, 10000ms};
 constexpr milliseconds kTick{250};
 constexpr std::size_t kMaxQueued = 1024 * 1024;
+constexpr LinkId kProbe = ~LinkId{0};
 constexpr std::size_t kBugEvery = 20;  // a bug strikes at each so-manieth chance
 
 std::string node_name(std::size_t index) {
@@ -204,8 +207,18 @@ void SimulatedNode::start() {
     BrokerSettings settings;
     settings.node = node_name(index_);
     settings.channel_linger = mesh_.plan_.linger;
+    settings.expected_peers = mesh_.plan_.nodes - 1;
+    settings.sync_interval = 2000ms;
     broker_ = std::make_unique<Broker>(
         settings, [this] { return mesh_.world_.random(); }, *this);
+    if (mesh_.plan_.kept_channels > 0) {
+        v1::ChannelRules rules;
+        rules.set_generation(1);
+        rules.add_rules()->set_pattern("kept:*");
+        rules.mutable_rules(0)->mutable_history()->set_count(mesh_.plan_.history_count);
+        rules.mutable_rules(0)->mutable_history()->set_age_ms(3'600'000);
+        broker_->on_rules(rules);
+    }
     for (std::size_t peer = 0; peer < mesh_.plan_.nodes; ++peer) {
         if (peer != index_) peers_[peer] = std::make_unique<Peer>(*this, peer);
     }
@@ -256,7 +269,27 @@ std::optional<Instant> SimulatedNode::met(std::size_t peer) const {
     return found == met_.end() ? std::nullopt : std::optional{found->second};
 }
 
+v1::HistoryPage SimulatedNode::read(const std::string& channel, const std::string& after) {
+    const Instant now = mesh_.world_.now();
+    v1::Frame frame;
+    frame.mutable_read_history()->set_request(1);
+    frame.mutable_read_history()->set_channel(channel);
+    frame.mutable_read_history()->set_after(after);
+    probed_.Clear();
+    probed_.set_complete(true);
+    broker_->on_link_up(kProbe, LinkRole::worker, "probe", now);
+    broker_->on_frame(kProbe, frame, now, mesh_.world_.wall());
+    broker_->on_link_down(kProbe, now);
+    return std::move(probed_);
+}
+
 void SimulatedNode::send(LinkId link, std::string_view frame) {
+    if (link == kProbe) {
+        v1::Frame parsed;
+        parsed.ParseFromArray(frame.data(), static_cast<int>(frame.size()));
+        probed_ = parsed.history_page();
+        return;
+    }
     if (const auto dialer = dialers_up_.find(link); dialer != dialers_up_.end())
         return to_worker(*dialer->second, frame);
     const auto peer = peers_up_.find(link);
@@ -264,6 +297,7 @@ void SimulatedNode::send(LinkId link, std::string_view frame) {
     v1::Frame parsed;
     parsed.ParseFromArray(frame.data(), static_cast<int>(frame.size()));
     if (parsed.has_subscribe() && mesh_.bug_strikes(Bug::lose_interest)) return;
+    if (parsed.has_read_digest() && mesh_.plan_.bug == Bug::no_digests) return;
     peer->second->end.dialer.send_encoded(frame);
 }
 
@@ -282,6 +316,14 @@ void SimulatedNode::to_worker(Listening& link, std::string_view bytes) {
         const char* const dash = std::find(id.data(), id.data() + id.size(), '-');
         std::from_chars(id.data(), dash, record.stream, 36);
         std::from_chars(dash + 1, id.data() + id.size(), record.number);
+    }
+    if (frame.has_history_page()) {
+        v1::HistoryPage& page = *frame.mutable_history_page();
+        const Bug bug = page.has_retention() ? Bug::skip_peer_range : Bug::skip_range;  // only peers are told that
+        if (page.events_size() > 1 && mesh_.plan_.bug == bug) page.mutable_events()->DeleteSubrange(0, 1);
+        if (mesh_.plan_.bug == Bug::hide_lost) page.set_lost(false);
+        link.listener.send(frame.SerializeAsString(), now);
+        return;
     }
     const bool live = frame.has_publication() && frame.publication().number() == 0;
     if (live && mesh_.bug_strikes(Bug::swallow_publication)) return;
@@ -463,11 +505,16 @@ SimulatedMesh::SimulatedMesh(SimulatedWorld& world, MeshPlan plan) : world_(worl
         workers_.back()->start();
         keep_working(i);
     }
-    for (std::size_t i = 0; i < nodes_.size() + workers_.size(); ++i) keep_ticking(i);
+    for (std::size_t i = 0; i < plan_.readers; ++i) {
+        readers_.push_back(std::make_unique<SimulatedReader>(*this, i));
+        readers_.back()->move_to(i % plan_.nodes);
+    }
+    for (std::size_t i = 0; i < nodes_.size() + workers_.size() + readers_.size(); ++i) keep_ticking(i);
 }
 
 SimulatedMesh::~SimulatedMesh() {
     workers_.clear();
+    readers_.clear();
     for (auto& node : nodes_) node->crash();
 }
 
@@ -627,8 +674,10 @@ void SimulatedMesh::keep_ticking(std::size_t actor) {
     world_.after(world_.between(kTick / 2, kTick), [this, actor] {
         if (actor < nodes_.size()) {
             nodes_[actor]->tick();
-        } else {
+        } else if (actor < nodes_.size() + workers_.size()) {
             workers_[actor - nodes_.size()]->tick();
+        } else {
+            readers_[actor - nodes_.size() - workers_.size()]->tick();
         }
         keep_ticking(actor);
     });
@@ -640,6 +689,10 @@ void SimulatedMesh::keep_working(std::size_t index) {
         if (publishing_) {
             const std::string channel = some_channel();
             for (std::uint64_t burst = world_.below(4); burst > 0; --burst) worker.publish(channel);
+            if (plan_.kept_channels > 0) {
+                const std::string kept = some_kept_channel();
+                for (std::uint64_t burst = world_.below(6); burst > 0; --burst) worker.publish(kept);
+            }
         }
         if (toggling_ && world_.chance(0.1)) {
             const std::string channel = some_channel();

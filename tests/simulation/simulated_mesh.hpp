@@ -27,6 +27,13 @@ enum class Bug {
     hide_subscribed_gap,    // Subscribed.gap to workers
     lose_interest,          // Subscribe to peers
     lose_peer_publication,  // from a peer: the broker itself must notice this one
+    // Of channels with history:
+    skip_range,           // an entry is taken out of a page for a reader
+    skip_peer_range,      // of a page for a peer
+    hide_lost,            // HistoryPage.lost
+    forget_dedup,         // readers take what they have already
+    live_before_history,  // readers take live publications before their history is complete
+    no_digests,           // ReadDigest of peers
 };
 
 /// How bad the connections are; changed while the simulation runs.
@@ -41,6 +48,9 @@ struct MeshPlan {
     std::size_t workers_per_node = 2;
     std::size_t channels = 3;
     milliseconds linger{60'000};
+    std::size_t kept_channels = 0;  // "kept:0" and on: channels with history
+    std::uint32_t history_count = 1000;
+    std::size_t readers = 0;  // clients of those, which go from node to node
     Bug bug = Bug::none;
 };
 
@@ -57,6 +67,7 @@ struct Record {
 
 class SimulatedMesh;
 class SimulatedNode;
+class SimulatedReader;
 
 /// One dialer's way to one node. Connections come and go, each with a generation; what is in flight goes with them.
 struct Wire {
@@ -121,6 +132,8 @@ private:
     friend class SimulatedMesh;
 
     void send(LinkId link, std::string_view frame) override;
+    /// What the node's history of a channel holds, from a position on.
+    v1::HistoryPage read(const std::string& channel, const std::string& after);
     void to_worker(Listening& link, std::string_view bytes);
 
     SimulatedMesh& mesh_;
@@ -130,6 +143,7 @@ private:
     std::map<std::size_t, std::unique_ptr<Peer>> peers_;
     std::map<LinkId, Listening*> dialers_up_;
     std::map<LinkId, Peer*> peers_up_;
+    v1::HistoryPage probed_;
     Instant started_at_{};
     std::map<std::size_t, Instant> met_;
 };
@@ -210,6 +224,12 @@ public:
     void violate(std::string what);
     /// P3, once all has come to rest.
     void check_losses();
+    /// Of channels with history: every reader got what the mesh still knows, or was told; all nodes hold the same.
+    void check_histories();
+    [[nodiscard]] std::size_t losses_told() const noexcept { return losses_told_; }
+    [[nodiscard]] std::size_t replayed() const noexcept { return replayed_; }
+    void move_a_reader();
+    void check_reader(const SimulatedReader& reader, const Position& known);
     /// Every wish is settled and each worker has what publish_everywhere() published.
     void check_convergence();
     [[nodiscard]] std::size_t gaps_told() const noexcept { return gaps_told_; }
@@ -222,9 +242,11 @@ private:
     friend class DialingEnd;
     friend class SimulatedNode;
     friend class SimulatedWorker;
+    friend class SimulatedReader;
 
     void transmit(std::uint64_t dialer, bool to_node, std::string bytes);
     [[nodiscard]] bool cut(const Wire& wire) const;
+    std::string some_kept_channel() { return "kept:" + std::to_string(world_.below(plan_.kept_channels)); }
     std::string some_channel() { return "chat:" + std::to_string(world_.below(plan_.channels)); }
     void keep_ticking(std::size_t actor);
     void keep_working(std::size_t worker);
@@ -234,6 +256,7 @@ private:
     MeshPlan plan_;
     std::vector<std::unique_ptr<SimulatedNode>> nodes_;
     std::vector<std::unique_ptr<SimulatedWorker>> workers_;
+    std::vector<std::unique_ptr<SimulatedReader>> readers_;
     std::map<std::uint64_t, DialingEnd*> dialers_;  // by key, the living ones
     std::uint64_t next_key_ = 1;
     std::uint64_t next_identity_ = 1;
@@ -246,7 +269,7 @@ private:
     std::uint64_t next_request_ = 1;
     bool publishing_ = false, toggling_ = false;
     std::string violation_;
-    std::size_t gaps_told_ = 0, delivered_ = 0, bug_chances_ = 0;
+    std::size_t gaps_told_ = 0, delivered_ = 0, bug_chances_ = 0, losses_told_ = 0, replayed_ = 0;
 };
 
 }  // namespace weft::simulation

@@ -364,7 +364,8 @@ TEST_F(ConnectionTest, RefusesWithAnErrorThenACloseOfTheSameCode) {
         run();
         EXPECT_TRUE(ann.closed());
     }
-    EXPECT_EQ(counters.refused.value(), 3U);
+    EXPECT_EQ(counters.refused.value(), 2U);
+    EXPECT_EQ(counters.banned.value(), 1U);
     EXPECT_EQ(counters.accepted.value(), 3U);
     EXPECT_EQ(counters.active.value(), 0U);
     EXPECT_EQ(weftd.take(), Lines{});

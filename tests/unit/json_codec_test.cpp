@@ -384,7 +384,14 @@ TEST(JsonCodec, SaysWhatIsMissingOrWrong) {
          R"("token" is not a string: expected a string of 1 to 8192 bytes)"},
         {R"({"type":"auth","payload":{"token":")" + std::string(8193, 't') + R"("}})",
          R"("token" is too long: expected a string of 1 to 8192 bytes)"},
-        {R"({"type":"history"})", R"("history" is not supported by this server yet)"},
+        {R"({"type":"history"})", R"("payload" is missing: expected an object)"},
+        {R"({"type":"history","payload":{"channel":"c","limit":0}})",
+         R"("limit" is not a count: expected a whole number from 1 to 4294967295)"},
+        {R"({"type":"history","payload":{"channel":"c","limit":"5"}})",
+         R"("limit" is not a count: expected a whole number from 1 to 4294967295)"},
+        {R"({"type":"history","payload":{"channel":"c","limit":1.5}})",
+         R"("limit" is not a count: expected a whole number from 1 to 4294967295)"},
+        {R"({"type":"history","payload":{"channel":"c","after":5}})", R"("after" is not a string: expected a string)"},
         {R"({"type":"presence"})", R"("presence" is not supported by this server yet)"},
     };
     for (const auto& [message, error] : kCases) {

@@ -99,12 +99,15 @@ TEST(WeftdConfig, NamesPlaceKeyFaultAndExpectationOfEveryError) {
         {"[node]: a", "w.yaml:1:1: has a key that is not a word; expected a name"},
         // Later.
         {"mesh: {curve: {secret_key: k}}", "w.yaml:1:8: mesh.curve: not supported yet"},
-        {"history: {max_bytes: 256m}", "w.yaml:1:1: history: not supported yet"},
+        {"history: {max_bytes: 1k}", "w.yaml:1:22: history.max_bytes: \"1k\" is out of range; expected 1m to 1024g"},
+        {"history: 256m", "w.yaml:1:10: history: is not a map; expected keys with values (max_bytes)"},
+        {"mesh: {sync: 1ms}", "w.yaml:1:14: mesh.sync: \"1ms\" is out of range; expected 100ms to 10m"},
         {"http: 127.0.0.1:7480", "w.yaml:1:1: http: not supported yet"},
         {"hooks: {}", "w.yaml:1:1: hooks: not supported yet"},
         // Shapes.
-        {"just words", "w.yaml:1:1: is not a map; expected keys with values (node, workers, mesh, log, limits)"},
-        {"- node", "w.yaml:1:1: is not a map; expected keys with values (node, workers, mesh, log, limits)"},
+        {"just words",
+         "w.yaml:1:1: is not a map; expected keys with values (node, workers, mesh, log, limits, history)"},
+        {"- node", "w.yaml:1:1: is not a map; expected keys with values (node, workers, mesh, log, limits, history)"},
         {"workers: ipc:///x", "w.yaml:1:10: workers: is not a map; expected keys with values (listen, mode, group)"},
         {"node: [a]", "w.yaml:1:7: node: is a list; expected a name"},
         {"node: {a: b}", "w.yaml:1:7: node: is a map; expected a name"},
@@ -161,11 +164,11 @@ TEST(WeftdConfig, SaysThatAKeyHasNoValueInItsLine) {
 }
 
 TEST(WeftdConfig, ReportsAllErrorsOfAFileInTheirOrder) {
-    EXPECT_EQ(errors("nod: a\nlog: {format: xml, level: loud}\nhistory: {}"),
+    EXPECT_EQ(errors("nod: a\nlog: {format: xml, level: loud}\nhooks: {}"),
               "w.yaml:1:1: nod: unknown key; did you mean \"node\"?\n"
               "w.yaml:2:15: log.format: \"xml\" is not a log format; expected text or json\n"
               "w.yaml:2:27: log.level: \"loud\" is not a log level; expected debug, info, warn or error\n"
-              "w.yaml:3:1: history: not supported yet");
+              "w.yaml:3:1: hooks: not supported yet");
 }
 
 TEST(WeftdConfig, BoundsTheNumberOfErrors) {
