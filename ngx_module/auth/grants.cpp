@@ -1,5 +1,7 @@
 #include "auth/grants.hpp"
 
+#include <functional>
+#include <unordered_map>
 #include <utility>
 
 namespace weft {
@@ -39,16 +41,53 @@ tl::expected<void, std::string> Grants::add_methods(std::string_view text) {
     return {};
 }
 
+/// The lists, as this object's alone.
+Grants::Lists& Grants::own() {
+    if (!lists_) {
+        lists_ = std::make_shared<Lists>();
+    } else if (lists_.use_count() > 1) {
+        lists_ = std::make_shared<Lists>(*lists_);
+    }
+    return *lists_;
+}
+
+void Grants::share() {
+    if (!lists_) return;
+    thread_local std::unordered_multimap<std::size_t, std::weak_ptr<Lists>> known;
+    std::size_t hash = 0;
+    const auto mix = [&hash](std::string_view text, std::size_t more) {
+        hash = hash * 31 + std::hash<std::string_view>{}(text) + more;
+    };
+    for (const ChannelGrant& grant : lists_->channels) mix(grant.pattern.text(), grant.actions * 2U + grant.denied);
+    for (const MethodGrant& grant : lists_->methods) mix(grant.pattern.text(), 64U + grant.denied);
+    const auto [begin, end] = known.equal_range(hash);
+    for (auto at = begin; at != end; ++at) {
+        const std::shared_ptr<Lists> other = at->second.lock();
+        if (other && other->channels == lists_->channels && other->methods == lists_->methods) {
+            lists_ = other;
+            return;
+        }
+    }
+    if (known.size() >= kMaxShared) std::erase_if(known, [](const auto& entry) { return entry.second.expired(); });
+    if (known.size() >= kMaxShared) return;
+    lists_->channels.shrink_to_fit();
+    lists_->methods.shrink_to_fit();
+    known.emplace(hash, lists_);
+}
+
 void Grants::add(ChannelPattern pattern, std::uint8_t actions, bool denied) {
-    channels_.insert(denied ? channels_.begin() : channels_.end(), ChannelGrant{std::move(pattern), actions, denied});
+    auto& channels = own().channels;
+    channels.insert(denied ? channels.begin() : channels.end(), ChannelGrant{std::move(pattern), actions, denied});
 }
 
 void Grants::add(MethodPattern pattern, bool denied) {
-    methods_.insert(denied ? methods_.begin() : methods_.end(), MethodGrant{std::move(pattern), denied});
+    auto& methods = own().methods;
+    methods.insert(denied ? methods.begin() : methods.end(), MethodGrant{std::move(pattern), denied});
 }
 
 bool Grants::allows(Action action, std::string_view channel, std::string_view user) const noexcept {
-    for (const ChannelGrant& grant : channels_) {
+    if (!lists_) return false;
+    for (const ChannelGrant& grant : lists_->channels) {
         if ((grant.actions & static_cast<std::uint8_t>(action)) != 0 && grant.pattern.matches(channel, user)) {
             return !grant.denied;
         }
@@ -57,7 +96,8 @@ bool Grants::allows(Action action, std::string_view channel, std::string_view us
 }
 
 bool Grants::denies(Action action, std::string_view channel, std::string_view user) const noexcept {
-    for (const ChannelGrant& grant : channels_) {
+    if (!lists_) return false;
+    for (const ChannelGrant& grant : lists_->channels) {
         if (!grant.denied) return false;
         if ((grant.actions & static_cast<std::uint8_t>(action)) != 0 && grant.pattern.matches(channel, user)) {
             return true;
@@ -67,7 +107,8 @@ bool Grants::denies(Action action, std::string_view channel, std::string_view us
 }
 
 bool Grants::allows_rpc(std::string_view method) const noexcept {
-    for (const MethodGrant& grant : methods_) {
+    if (!lists_) return false;
+    for (const MethodGrant& grant : lists_->methods) {
         if (grant.pattern.matches(method)) return !grant.denied;
     }
     return false;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
@@ -42,23 +43,41 @@ public:
     /// Whether it is denied by name, so that no rule that is open to everybody allows it either.
     [[nodiscard]] bool denies(Action action, std::string_view channel, std::string_view user) const noexcept;
     [[nodiscard]] bool allows_rpc(std::string_view method) const noexcept;
-    [[nodiscard]] std::size_t size() const noexcept { return channels_.size() + methods_.size(); }
+    [[nodiscard]] std::size_t size() const noexcept {
+        return lists_ ? lists_->channels.size() + lists_->methods.size() : 0;
+    }
+
+    /// Takes the memory of equal grants that somebody else in this thread has shared and still has, if there are any:
+    /// most users of an application are granted the same. Copies share too. What is shared is not to be added to.
+    void share();
 
 private:
+    static constexpr std::size_t kMaxShared = 1024;  // different ones; more are not shared
+
     struct ChannelGrant {
         ChannelPattern pattern;
         std::uint8_t actions;
         bool denied;
+        bool operator==(const ChannelGrant& other) const noexcept {
+            return actions == other.actions && denied == other.denied && pattern.text() == other.pattern.text();
+        }
     };
     struct MethodGrant {
         MethodPattern pattern;
         bool denied;
+        bool operator==(const MethodGrant& other) const noexcept {
+            return denied == other.denied && pattern.text() == other.pattern.text();
+        }
+    };
+    struct Lists {
+        std::vector<ChannelGrant> channels;  // those that deny come first
+        std::vector<MethodGrant> methods;    // likewise
     };
     void add(ChannelPattern pattern, std::uint8_t actions, bool denied);
     void add(MethodPattern pattern, bool denied);
+    Lists& own();
 
-    std::vector<ChannelGrant> channels_;  // those that deny come first
-    std::vector<MethodGrant> methods_;    // likewise
+    std::shared_ptr<Lists> lists_;  // null: none; one pointer and a count, since every connection has one
 };
 
 }  // namespace weft

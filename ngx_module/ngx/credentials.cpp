@@ -115,6 +115,7 @@ std::optional<Verdict> known_to_nginx(ngx_http_request_t* request, const Credent
         auto grants = parse_grants(view(text));
         if (!grants) return bad("weft_grants", grants.error());
         identity.grants = std::move(*grants);
+        identity.grants.share();
     }
     return Verdict{std::make_shared<const Identity>(std::move(identity)), std::nullopt};
 }
@@ -159,6 +160,7 @@ tl::expected<std::shared_ptr<const Identity>, event::Error> identify_token(std::
     if (auto used = use_once(Worker::current()->settings().ticket_zone, *location.tickets, *ticket, wall_now(), log)) {
         return tl::unexpected(*used);
     }
+    ticket->grants.share();
     return std::make_shared<const Identity>(Identity{std::move(ticket->user), std::move(ticket->grants),
                                                      ticket->expires_at, Revocations::ticket_hash(ticket->id),
                                                      wall_now()});

@@ -56,6 +56,42 @@ TEST(Grants, KeepMethodsAndChannelsApart) {
     EXPECT_FALSE(grants.allows_rpc("payments.list"));
 }
 
+TEST(Grants, StayWhatTheyAreWhenTheyAreShared) {
+    const auto make = [](std::string_view pattern) {
+        Grants grants;
+        EXPECT_TRUE(grants.add_channels(pattern, bits({Action::subscribe})));
+        EXPECT_TRUE(grants.add_methods("orders.*"));
+        grants.share();
+        return grants;
+    };
+    Grants ann = make("chat:*");
+    Grants bob = make("chat:*");
+    const Grants other = make("!chat:*");
+    EXPECT_TRUE(ann.allows(Action::subscribe, "chat:a"));
+    EXPECT_TRUE(bob.allows_rpc("orders.list"));
+    EXPECT_FALSE(other.allows(Action::subscribe, "chat:a")) << "what is denied is no match for what is granted";
+    EXPECT_TRUE(bob.add_channels("news:*", bits({Action::subscribe})));
+    EXPECT_TRUE(bob.allows(Action::subscribe, "news:a"));
+    EXPECT_FALSE(ann.allows(Action::subscribe, "news:a")) << "what is added to one isn't the other's";
+    Grants none;
+    none.share();
+    EXPECT_FALSE(none.allows_rpc("orders.list"));
+}
+
+TEST(Grants, AreSharedUpToABoundAndRightBeyondIt) {
+    std::vector<Grants> all;
+    for (int i = 0; i < 3000; ++i) {
+        Grants grants;
+        EXPECT_TRUE(grants.add_channels("chat:" + std::to_string(i), bits({Action::subscribe})));
+        grants.share();
+        all.push_back(grants);
+    }
+    for (int i = 0; i < 3000; ++i) {
+        EXPECT_TRUE(all[i].allows(Action::subscribe, "chat:" + std::to_string(i)));
+        EXPECT_FALSE(all[i].allows(Action::subscribe, "chat:" + std::to_string(i + 1)));
+    }
+}
+
 TEST(Action, HasTheNameThatTicketsUse) {
     EXPECT_EQ(name_of(Action::subscribe), "subscribe");
     EXPECT_EQ(name_of(Action::publish), "publish");
