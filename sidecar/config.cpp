@@ -381,7 +381,8 @@ private:
 
     void read_limits(const YAML::Node& map, const std::string& parent) {
         constexpr std::uint64_t kMaxChannels = 100'000'000;
-        constexpr std::uint64_t kMinQueue = 1ULL << 20;
+        // At least what a link is told when it comes up: Revocations::kMax decisions about clients, 5.3 MiB at most.
+        constexpr std::uint64_t kMinQueue = 8ULL << 20;
         constexpr std::uint64_t kMaxQueue = 16ULL << 30;
         read_map(map, parent,
                  {{"max_channels", value("a number",

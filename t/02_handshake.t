@@ -164,7 +164,10 @@ check 'the greeting says who, when and what holds' => sub {
     like($greeting->{server_time} // '', qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/, 'the time, RFC 3339 with milliseconds');
     is($greeting->{heartbeat_ms}, 30_000, 'the heartbeat');
     is($greeting->{node}, 'a', "the node's name");
-    is(ref $greeting->{limits}, 'HASH', 'the limits');
+    is_deeply($greeting->{limits},
+        { message_size => 65_536, messages_per_second => 100, messages_burst => 200, bytes_per_second => 1_048_576, subscriptions => 256, pending_rpcs => 512 },
+        'the limits') or diag(explain($greeting->{limits}));
+    like($greeting->{expires_at}, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z$/, "the ticket's end");
     isnt($node->client->greeting->{client_id}, $greeting->{client_id}, 'another client has another id');
 };
 

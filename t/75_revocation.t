@@ -5,14 +5,31 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use Digest::SHA qw(sha256_hex);
 use JSON::PP;
 use Test::More;
 use Weft::Test;
 
 my $t      = Weft::Test->new(needs => [qw(ngx_http_weft_module.so weftd weftctl)]);
 my $key    = $t->key_file;
-my $server = "        location /api/ { weft_api; }\n        location /closed/ { weft_api; deny all; }\n";
-my ($a, $b) = $t->mesh('a', 'b', { workers => 2, location => "weft_ticket key=$key; weft_rate off;", server => $server });
+my %keys = (    # name => what it may call
+    moderator => [qw(weft.ban weft.unban)],
+    session   => ['weft.disconnect'],
+    all       => ['weft.*'],
+    shop      => [],
+);
+my $keys = spew($t->prefix . '/api.keys',
+    join '', map { "$_ sha256:" . sha256_hex("key-of-$_") . ' ' . encode_json({ rpc => $keys{$_} }) . "\n" } sort keys %keys);
+my $server = <<"SERVER";
+        location /api/ { weft_api; }
+        location /closed/ { weft_api; deny all; }
+        location /keyed/ { weft_api; weft_api_key $keys; }
+        location ~ ^/speak/(.+)\$ { weft_publish \$1 ticket; weft_ticket key=$key; }
+        location = /http { weft_websocket; weft_ticket key=$key; weft_reject http; }
+        location = /few { weft_websocket; weft_ticket key=$key; weft_reject http; weft_connections per_user=1; }
+SERVER
+my ($a, $b) = $t->mesh('a', 'b', { workers => 2, location => "weft_ticket key=$key; weft_rate off;", server => $server,
+    http => "    log_format keys '\$request|\$http_x_api_key|\$http_authorization';\n    access_log keys.log keys;\n" });
 
 sub api { my ($node, $command, $parameters) = @_;
     return $node->nginx->request(POST => "/api/$command", content => encode_json($parameters),
@@ -129,6 +146,78 @@ check 'weftctl does the same' => sub {
     like(do { local $/; <$out> }, qr/no weftd answers at ipc:/, 'without a weftd it says so');
     close $out;
     is($? >> 8, 1, 'exit code 1');
+};
+
+check 'an API key calls the commands that it grants, and no others' => sub {
+    my %calls = (
+        ban         => { user => 'keyed', seconds => 60 },
+        unban       => { user => 'keyed' },
+        disconnect  => { user => 'keyed' },
+        unsubscribe => { user => 'keyed', channel => 'chat:x' },
+    );
+    my %may = (moderator => [qw(ban unban)], session => ['disconnect'], all => [qw(ban unban disconnect unsubscribe)], shop => []);
+    for my $name (sort keys %may) {
+        for my $command (qw(ban unban disconnect unsubscribe)) {
+            my $want   = (grep { $_ eq $command } @{ $may{$name} }) ? 202 : 403;
+            my $answer = $a->nginx->request(POST => "/keyed/$command", content => encode_json($calls{$command}),
+                headers => { 'X-API-Key' => "key-of-$name" });
+            is($answer->{status}, $want, "$name: $command: $want") or diag $answer->{content};
+            is($answer->{json}{code}, 4010, 'code 4010') if $want == 403;
+        }
+    }
+    for ([], ['X-API-Key' => 'another'], [ Authorization => 'Bearer ' . $t->ticket ]) {
+        my $answer = $a->nginx->request(POST => '/keyed/disconnect', content => '{"user":"bob"}', headers => {@$_});
+        is($answer->{status}, 401, 'without a key of the file: 401');
+    }
+    my $bearer = $a->nginx->request(POST => '/keyed/disconnect', content => '{"user":"nobody"}',
+        headers => { Authorization => 'Bearer key-of-session' });
+    is($bearer->{status}, 202, 'a key may come as a bearer');
+    $a->nginx->access_lines(qr{/keyed/}, 20);
+    my $logs = slurp("$a->{nginx}{folder}/keys.log") . $a->nginx->error_log;
+    like($logs, qr/\|\*{6,}\|/, 'keys are masked in a log');
+    unlike($logs, qr/key-of-/, 'none is in any');
+};
+
+check 'a ban holds over HTTP, too' => sub {
+    my $speak = sub {
+        my (%claims) = @_;
+        return $b->nginx->request(POST => '/speak/chat:x', content => '1', headers => { Authorization => 'Bearer ' . $t->ticket(%claims) });
+    };
+    is($speak->(sub => 'carl')->{status}, 202, 'he publishes');
+    is(api($a, 'ban', { user => 'carl', seconds => 3600 })->{status}, 202, 'banned');
+    is(api($a, 'ban', { ticket => 'lost', seconds => 3600 })->{status}, 202, 'and a ticket');
+    my $answer;
+    # Each worker hears of it by itself.
+    ok(wait_for { 8 == grep { ($answer = $speak->(sub => 'carl'))->{status} == 403 } 1 .. 8 }, 'he is refused: 403');
+    is($answer->{json}{code}, 4009, 'code 4009');
+    cmp_ok($answer->{headers}{'retry-after'}, '>', 3000, 'Retry-After');
+    ok(wait_for { 8 == grep { $speak->(sub => 'dora', jti => 'lost')->{status} == 403 } 1 .. 8 }, 'so is who brings the ticket');
+    is($speak->(sub => 'dora', jti => 'own')->{status}, 202, 'others are not');
+    my $status = $b->status;
+    cmp_ok($status->{connections}{banned}, '>=', 16, 'they are counted');
+    cmp_ok($status->{revocations}{bans}, '>=', 2, 'and the bans');
+    cmp_ok($status->{revocations}{remembered}, '>=', $status->{revocations}{bans}, 'among all that is remembered');
+    is_deeply($status->{once}, { used => 0, capacity => 0 }, 'there is no memory of used tickets without once');
+};
+
+check 'weft_reject http tells bans and full houses before the upgrade' => sub {
+    my $handshake = sub {
+        my ($path, %claims) = @_;
+        return $b->nginx->exchange("GET $path HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                . "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+                . 'Authorization: Bearer ' . $t->ticket(%claims) . "\r\n\r\n");
+    };
+    my $banned = $handshake->('/http', sub => 'carl');
+    is($banned->{status}, 403, 'banned: 403') or diag $banned->{bytes};
+    cmp_ok($banned->{headers}{'retry-after'}, '>', 3000, 'Retry-After');
+    is($handshake->('/http', sub => 'dora')->{status}, 101, 'others come in');
+    my $one = Weft::Client->open(port => $b->port, path => '/few', ticket => $t->ticket(sub => 'emil'));
+    is($one->next_message->{type}, 'connection_established', 'one connection');
+    my $second = $handshake->('/few', sub => 'emil');
+    is($second->{status}, 503, 'a second is one too many: 503') or diag $second->{bytes};
+    like($second->{body}, qr/"code":4015/, 'code 4015');
+    $one->leave;
+    ok(wait_for { $handshake->('/few', sub => 'emil')->{status} == 101 }, 'when the first has gone there is room');
 };
 
 check 'bad requests are told what was expected' => sub {

@@ -112,10 +112,18 @@ void write(ObjectWriter& payload, const event::Established& frame) {
     payload.string("user", frame.user);
     payload.time("server_time", frame.server_time);
     payload.number("heartbeat_ms", frame.heartbeat.count());
+    const auto rate = [](double per_second) { return std::isfinite(per_second) ? per_second : 0.0; };
     ObjectWriter limits(payload.member("limits"));
-    limits.number("message_size", frame.max_message);
-    limits.number("messages_per_second", std::isfinite(frame.messages_per_second) ? frame.messages_per_second : 0.0);
+    limits.number("message_size", frame.limits.message_size);
+    limits.number("messages_per_second", rate(frame.limits.messages_per_second));
+    if (rate(frame.limits.messages_per_second) > 0) limits.number("messages_burst", frame.limits.messages_burst);
+    if (rate(frame.limits.bytes_per_second) > 0) {
+        limits.number("bytes_per_second", static_cast<std::uint64_t>(std::min(frame.limits.bytes_per_second, 1e15)));
+    }
+    limits.number("subscriptions", frame.limits.subscriptions);
+    limits.number("pending_rpcs", frame.limits.pending_rpcs);
     limits.end();
+    if (frame.expires_at) payload.time("expires_at", *frame.expires_at);
     if (!frame.node.empty()) payload.string("node", frame.node);
 }
 

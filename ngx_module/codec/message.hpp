@@ -82,9 +82,16 @@ struct Established {
     std::string_view user;
     WallTime server_time;
     std::chrono::milliseconds heartbeat;
-    std::string_view node;       // empty while the broker is away
-    std::size_t max_message;     // bytes
-    double messages_per_second;  // 0: no limit
+    std::string_view node;  // empty while the broker is away
+    struct Limits {
+        std::size_t message_size;          // bytes
+        double messages_per_second;        // 0: no limit
+        std::uint32_t messages_burst = 0;  // said where there is a limit
+        double bytes_per_second = 0;       // 0: no limit
+        std::uint32_t subscriptions = 0;
+        std::uint32_t pending_rpcs = 0;
+    } limits;
+    std::optional<WallTime> expires_at = std::nullopt;  // the ticket's end
 };
 struct Subscribed {
     std::string_view channel;

@@ -41,6 +41,7 @@ void Gateway::mark_dirty(Connection& connection) {
 }
 
 void Gateway::end_turn() {
+    carry_out_decisions();
     for (std::size_t i = 0; i < batches_used_; ++i) {
         if (i + 1 < batches_used_) prefetch(batches_[i + 1]);
         deliver(batches_[i]);
@@ -135,10 +136,16 @@ void Gateway::count_in(Connection& connection) {
     if (connection.tally_) connection.tally_->opened = now_;
 }
 
-void Gateway::open(Connection& connection, std::shared_ptr<const Identity> identity) {
+void Gateway::open(Connection& connection, std::shared_ptr<const Identity> identity, std::uint64_t decided) {
+    carry_out_decisions();  // those of before aren't meant for who comes now
     connection.identity_ = std::move(identity);
-    if (const auto ban = banned(*connection.identity_)) {
+    const Identity& who = *connection.identity_;
+    if (const auto ban = banned(who)) {
         refuse(connection, *ban);
+        return;
+    }
+    if (revocations_.disconnected(who.user, who.ticket, connection.client_id(), who.since, decided)) {
+        refuse(connection, {Code::revoked, "disconnected by the server", {}});
         return;
     }
     count_in(connection);
@@ -150,16 +157,29 @@ void Gateway::greet(Connection& connection, std::string_view id) {
     const EndpointSettings& endpoint = connection.endpoint();
     ServerFrame frame;
     frame.id = id;
-    frame.body = event::Established{connection.client_id_, connection.user(),       wall_, endpoint.heartbeat, node_,
-                                    endpoint.max_message,  endpoint.rate.per_second};
+    const WallTime end = connection.identity_ ? connection.identity_->expires_at : Identity::kNever;
+    frame.body = event::Established{connection.client_id_,
+                                    connection.user(),
+                                    wall_,
+                                    endpoint.heartbeat,
+                                    node_,
+                                    {endpoint.max_message, endpoint.rate.per_second, endpoint.rate.burst,
+                                     endpoint.byte_rate.per_second, endpoint.max_subscriptions, endpoint.max_rpcs},
+                                    end == Identity::kNever ? std::nullopt : std::optional(end)};
     send(connection, frame);
 }
 
+void Gateway::count_refused(Code code) noexcept {
+    switch (code) {
+        case Code::too_many_connections: return counters_.too_many.add();
+        case Code::banned: return counters_.banned.add();
+        case Code::revoked: return counters_.revoked.add();
+        default: return counters_.refused.add();
+    }
+}
+
 void Gateway::refuse(Connection& connection, const event::Error& why) {
-    (why.code == Code::too_many_connections ? counters_.too_many
-     : why.code == Code::banned             ? counters_.banned
-                                            : counters_.refused)
-        .add();
+    count_refused(why.code);
     connection.opened_ = true;
     ++open_;
     counters_.accepted.add();

@@ -72,7 +72,8 @@ public:
     static constexpr std::size_t kCongestedBytes = std::size_t{8} * 1024 * 1024;
     static constexpr std::size_t kRelievedBytes = std::size_t{2} * 1024 * 1024;
     static constexpr std::size_t kReplayRoom = std::size_t{64} * 1024;  // more waits for a reader: its replay pauses
-    static constexpr std::size_t kMaxWaiting = 8;  // subscribes of one connection to one channel, unanswered
+    static constexpr std::size_t kMaxWaiting = 8;     // subscribes of one connection to one channel, unanswered
+    static constexpr std::size_t kMaxDecided = 1024;  // decisions about clients that are carried out in one go
     static constexpr std::size_t kMaxChunk = std::size_t{64} * 1024;  // of one channel's publications in one turn
     static constexpr std::chrono::milliseconds kRetryAfter{1'000};    // told with 4017
 
@@ -142,14 +143,20 @@ public:
 
     // --- connections ---
 
-    /// Admits a connection and greets it.
-    void open(Connection& connection, std::shared_ptr<const Identity> identity);
+    /// Admits a connection and greets it; or refuses it, if it was decided so since `decided` was decisions(), when its
+    /// credentials were looked at.
+    void open(Connection& connection, std::shared_ptr<const Identity> identity, std::uint64_t decided);
+    void open(Connection& connection, std::shared_ptr<const Identity> identity) {
+        open(connection, std::move(identity), decisions());
+    }
     /// Admits a connection of which isn't known yet who it is: its first message must be `auth`, in time. Until then it
     /// can do nothing, and costs a socket and at most Connection::kMaxAuthMessage bytes of message.
     void await_auth(Connection& connection);
     /// Greets a connection only to refuse it: error frame (but not where messages are echoed), then close with its
     /// code.
     void refuse(Connection& connection, const event::Error& why);
+    /// Counts somebody who is refused without a connection.
+    void count_refused(Code code) noexcept;
     /// Forgets a connection; it may be destroyed afterwards.
     void remove(Connection& connection);
     [[nodiscard]] std::size_t connections() const noexcept { return open_; }
@@ -168,6 +175,10 @@ public:
     /// Asks weftd to revoke (see v1::Revocation; its times are weftd's to give). `ban`: how long a ban holds.
     void revoke(const v1::Revocation& revocation, std::chrono::seconds ban, PublishObserver& observer);
     void cancel(PublishObserver& observer) noexcept;
+
+    /// The decisions about clients that this worker knows: `decided()` of it is a mark for open().
+    [[nodiscard]] const Revocations& revocations() const noexcept { return revocations_; }
+    [[nodiscard]] std::uint64_t decisions() const noexcept { return revocations_.decided(); }
 
     /// What to tell somebody who is banned; nothing when neither the user nor the ticket is.
     [[nodiscard]] std::optional<event::Error> banned(const Identity& identity) const;
@@ -321,7 +332,11 @@ private:
     std::uint64_t send_link(const v1::Frame& frame);
 
     // Decisions about clients, in gateway_revocations.cpp.
+    /// Looking through all connections is what a decision costs. So those that come together are carried out
+    /// together: before anything else that weftd says, before anybody is admitted, and at the turn's end.
     void on_revocation(const v1::Revocation& revocation);
+    void carry_out_decisions();
+    void carry_out(const v1::Revocation& revocation, Connection& connection);
     void expel(Connection& connection, const std::string& channel);
 
     const ChannelRules& rules_;
@@ -336,6 +351,7 @@ private:
     LinkDialer link_;
     std::string node_;
     Revocations revocations_;
+    std::vector<v1::Revocation> decided_;  // known, not yet carried out; at most kMaxDecided
     std::size_t open_ = 0;
 
     std::unordered_map<std::string, std::unique_ptr<Feed>, NameHash, std::equal_to<>> feeds_;

@@ -28,6 +28,7 @@ void Gateway::execute_unknown(Connection& connection, const Command& command) {
                        {Code::authentication_required, "expected \"auth\" as the first message", {}});
         return;
     }
+    carry_out_decisions();
     auto identity = host_.identify(connection, auth->token);
     if (!identity) {
         if (identity.error().code == Code::too_many_connections) {
@@ -59,6 +60,8 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
         fail(connection, id, {Code::invalid_message, "this connection wasn't opened with a ticket", {}});
         return;
     }
+    carry_out_decisions();  // by the ticket that they were made about
+    if (connection.phase() != Connection::Phase::open) return;
     auto identity = host_.identify(connection, refresh.token);
     if (!identity) {
         fail(connection, id, identity.error());

@@ -70,6 +70,7 @@ void Gateway::on_link_refused(const v1::Refused& refused, Instant) {
 }
 
 void Gateway::on_link_frame(v1::Frame& frame, Instant) {
+    if (!frame.has_revocation()) carry_out_decisions();
     switch (frame.body_case()) {
         case v1::Frame::kPublication: {
             const v1::Publication& publication = frame.publication();

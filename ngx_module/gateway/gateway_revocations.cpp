@@ -1,5 +1,6 @@
 // Clients that an operator or a back end wants gone, and what is remembered of that.
 #include <algorithm>
+#include <unordered_map>
 
 #include "gateway/gateway.hpp"
 
@@ -34,36 +35,65 @@ void Gateway::revoke(const v1::Revocation& revocation, std::chrono::seconds ban,
 
 void Gateway::on_revocation(const v1::Revocation& revocation) {
     if (revocations_.add(revocation, wall_) == Revocations::Added::known || revocation.lifted()) return;
-    const std::uint64_t ticket = Revocations::ticket_hash(revocation.ticket());
+    decided_.push_back(revocation);
+    if (decided_.size() == kMaxDecided) return carry_out_decisions();
+    if (!turn_scheduled_) {
+        turn_scheduled_ = true;
+        host_.schedule_turn_end();
+    }
+}
+
+void Gateway::carry_out_decisions() {
+    if (decided_.empty()) return;
+    std::vector<v1::Revocation> decided;
+    decided.swap(decided_);
+    std::unordered_multimap<std::string_view, const v1::Revocation*> users;
+    std::unordered_multimap<std::uint64_t, const v1::Revocation*> tickets, clients;
+    for (const v1::Revocation& one : decided) {
+        if (!one.user().empty()) {
+            users.emplace(one.user(), &one);
+        } else if (!one.ticket().empty()) {
+            tickets.emplace(Revocations::ticket_hash(one.ticket()), &one);
+        } else {
+            clients.emplace(one.client_id(), &one);
+        }
+    }
+    host_.visit([&](Connection& connection) {
+        if (connection.identity_ == nullptr) return;
+        const auto all_of = [&](const auto& map, const auto& subject) {
+            const auto [begin, end] = map.equal_range(subject);
+            for (auto one = begin; one != end; ++one) carry_out(*one->second, connection);
+        };
+        if (!users.empty()) all_of(users, connection.user());
+        if (!tickets.empty()) all_of(tickets, connection.identity_->ticket);
+        if (!clients.empty()) all_of(clients, connection.client_id());
+    });
+}
+
+void Gateway::carry_out(const v1::Revocation& revocation, Connection& connection) {
+    if (connection.phase() != Connection::Phase::open) return;
     const WallTime issued(std::chrono::milliseconds(revocation.issued_ms()));
     const bool ban = revocation.kind() == v1::Revocation::BAN;
-    host_.visit([&](Connection& connection) {
-        if (connection.phase() != Connection::Phase::open || connection.identity_ == nullptr) return;
-        const Identity& identity = *connection.identity_;
-        const bool meant = !revocation.user().empty() ? identity.user == revocation.user()
-                           : ticket != 0              ? identity.ticket == ticket
-                                                      : connection.client_id() == revocation.client_id();
-        if (!meant || (revocation.late() && !ban && identity.since > issued)) return;
-        switch (revocation.kind()) {
-            case v1::Revocation::BAN:
-                counters_.revoked.add();
-                if (!connection.endpoint().echo) {
-                    const auto left = WallTime(std::chrono::milliseconds(revocation.until_ms())) - wall_;
-                    fail(connection, {}, {Code::banned, kBanned, left});
-                }
-                connection.end(Code::banned);
-                return;
-            case v1::Revocation::DISCONNECT:
-                counters_.revoked.add();
-                if (!connection.endpoint().echo) {
-                    fail(connection, {}, {Code::revoked, "disconnected by the server", {}});
-                }
-                connection.end(Code::revoked);
-                return;
-            case v1::Revocation::UNSUBSCRIBE: expel(connection, revocation.channel()); return;
-            default: return;
-        }
-    });
+    if (revocation.late() && !ban && connection.identity_->since > issued) return;
+    switch (revocation.kind()) {
+        case v1::Revocation::BAN:
+            counters_.revoked.add();
+            if (!connection.endpoint().echo) {
+                const auto left = WallTime(std::chrono::milliseconds(revocation.until_ms())) - wall_;
+                fail(connection, {}, {Code::banned, kBanned, left});
+            }
+            connection.end(Code::banned);
+            return;
+        case v1::Revocation::DISCONNECT:
+            counters_.revoked.add();
+            if (!connection.endpoint().echo) {
+                fail(connection, {}, {Code::revoked, "disconnected by the server", {}});
+            }
+            connection.end(Code::revoked);
+            return;
+        case v1::Revocation::UNSUBSCRIBE: expel(connection, revocation.channel()); return;
+        default: return;
+    }
 }
 
 void Gateway::expel(Connection& connection, const std::string& channel) {

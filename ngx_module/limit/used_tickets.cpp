@@ -83,8 +83,10 @@ UsedTickets::Verdict UsedTickets::use(std::span<const std::uint8_t> scope, std::
 std::size_t UsedTickets::used(WallTime now) const noexcept {
     const std::uint32_t second = seconds_of(now);
     std::size_t count = 0;
-    for (const Set& set : sets_) {
-        for (const Place& place : set.places) count += place.expires > second ? 1 : 0;
+    for (Set& set : sets_) {
+        for (Place& place : set.places) {
+            count += std::atomic_ref(place.expires).load(std::memory_order_relaxed) > second ? 1 : 0;
+        }
     }
     return count;
 }

@@ -43,7 +43,8 @@ public:
 
     static constexpr std::size_t kMaxName = 512;  // bytes
 
-    /// How many can be remembered if they fell evenly, and how many are now. The latter looks at every place.
+    /// How many can be remembered if they fell evenly, and how many are now. The latter looks at every place, and needs
+    /// no lock.
     [[nodiscard]] std::size_t capacity() const noexcept { return sets_.size() * kWays; }
     [[nodiscard]] std::size_t used(WallTime now) const noexcept;
 

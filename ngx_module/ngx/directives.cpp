@@ -234,7 +234,8 @@ char* set_publish(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     return take_location(cf, handle_publish);
 }
 
-char* set_api(ngx_conf_t* cf, ngx_command_t*, void*) noexcept {
+char* set_api(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
+    static_cast<LocationSettings*>(conf)->api = true;  // here only: it isn't inherited
     return take_location(cf, handle_api);
 }
 

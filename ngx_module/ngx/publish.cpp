@@ -117,7 +117,6 @@ void publish_body(ngx_http_request_t* request) {
 
 ngx_int_t handle_publish(ngx_http_request_t* request) noexcept {
     if (Worker::current() == nullptr) return NGX_HTTP_SERVICE_UNAVAILABLE;
-    if (Worker::current() == nullptr) return NGX_HTTP_SERVICE_UNAVAILABLE;
     if (const auto refused = refuse_caller(request, location_settings(request).publish_needs_ticket)) return *refused;
     return read_post<publish_body>(request);
 }

@@ -57,11 +57,12 @@ struct LocationSettings {
     ngx_http_complex_value_t* publish_channel = nullptr;
     bool publish_needs_ticket = false;
 
+    bool api = false;          // weft_api
     std::string websocket_at;  // "file:line" of weft_websocket; empty: not here
 
     /// Whether requests here may bring credentials.
     [[nodiscard]] bool takes_credentials() const noexcept {
-        return !websocket_at.empty() || publish_channel != nullptr;
+        return !websocket_at.empty() || publish_channel != nullptr || api;
     }
 
     static constexpr std::size_t kMaxLogs = 16;  // weft_log lines in one block

@@ -76,6 +76,12 @@ ngx_shm_zone_t* add_ticket_zone(ngx_conf_t* cf, std::size_t size) noexcept {
     return zone;
 }
 
+UsedTicketsReport report_used_tickets(ngx_shm_zone_t* zone, WallTime now) noexcept {
+    if (zone == nullptr) return {};
+    const UsedTickets& tickets = *static_cast<TicketTable*>(zone->data)->tickets;
+    return {tickets.used(now), tickets.capacity()};
+}
+
 std::optional<event::Error> use_once(ngx_shm_zone_t* zone, const TicketVerifier& verifier, const Ticket& ticket,
                                      WallTime now, ngx_log_t* log) noexcept {
     if (!verifier.rules().once) return std::nullopt;

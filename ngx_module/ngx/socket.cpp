@@ -9,7 +9,7 @@
 namespace weft {
 
 void Socket::adopt(Worker& worker, ngx_connection_t* connection, std::unique_ptr<Socket> owned,
-                   std::shared_ptr<const Identity> identity, std::optional<event::Error> refusal,
+                   std::shared_ptr<const Identity> identity, std::optional<event::Error> refusal, std::uint64_t decided,
                    std::string unread) noexcept {
     Socket& socket = *owned.release();  // owned by nginx's connection from here on; see destroy()
     socket.connection_ = connection;
@@ -37,7 +37,7 @@ void Socket::adopt(Worker& worker, ngx_connection_t* connection, std::unique_ptr
     if (refusal) {
         worker.gateway().refuse(socket, *refusal);
     } else if (identity) {
-        worker.gateway().open(socket, std::move(identity));
+        worker.gateway().open(socket, std::move(identity), decided);
     } else {
         worker.gateway().await_auth(socket);
     }

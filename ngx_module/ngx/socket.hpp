@@ -11,10 +11,11 @@ namespace weft {
 class Socket final : public WebSocketConnection {
 public:
     /// Takes nginx's connection over from its HTTP request, once the 101 is out and the request freed. From here on
-    /// events of `connection` come here. `unread` is what the client sent behind its handshake.
+    /// events of `connection` come here. `unread` is what the client sent behind its handshake. `decided`: as
+    /// Gateway::open().
     static void adopt(Worker& worker, ngx_connection_t* connection, std::unique_ptr<Socket> socket,
                       std::shared_ptr<const Identity> identity, std::optional<event::Error> refusal,
-                      std::string unread) noexcept;
+                      std::uint64_t decided, std::string unread) noexcept;
 
     /// `wire` and `deflate`: see WebSocketConnection.
     Socket(Worker& worker, const EndpointSettings& endpoint, WebSocketWire& wire,

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "ngx/response.hpp"
+#include "ngx/single_use.hpp"
 #include "ngx/worker.hpp"
 #include "ngx/zone.hpp"
 
@@ -67,6 +68,11 @@ std::string status_json(Worker& worker) {
     const SharedRates& rates = rates_of(worker.settings().zone);
     json += ",\"rates\":{\"capacity\":" + std::to_string(rates.capacity()) +
             ",\"forgotten\":" + std::to_string(rates.forgotten()) + "}";
+    const UsedTicketsReport once = report_used_tickets(worker.settings().ticket_zone, wall_now());
+    json += ",\"once\":{\"used\":" + std::to_string(once.used) + ",\"capacity\":" + std::to_string(once.capacity) + "}";
+    const Revocations& revocations = worker.gateway().revocations();  // of the worker that answers
+    json += ",\"revocations\":{\"remembered\":" + std::to_string(revocations.size()) +
+            ",\"bans\":" + std::to_string(revocations.bans()) + "}";
     json += ",\"zone\":{\"records\":" + std::to_string(report.records) +
             ",\"capacity\":" + std::to_string(report.capacity) + "}}\n";
     return json;

@@ -8,6 +8,7 @@
 #include "ngx/single_use.hpp"
 #include "ngx/socket.hpp"
 #include "ngx/variables.hpp"
+#include "ngx/weftd_request.hpp"
 #include "websocket/handshake.hpp"
 
 namespace weft {
@@ -24,10 +25,11 @@ ngx_int_t refuse(ngx_http_request_t* request, int status, std::string_view why) 
     return respond(request, status, "text/plain", std::string(why) + "\n");
 }
 
-/// The answer to refused credentials where weft_reject says http.
-ngx_int_t reject(ngx_http_request_t* request, const event::Error& why) {
-    if (!add_header(request, "WWW-Authenticate", "Bearer")) return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    return refuse(request, NGX_HTTP_UNAUTHORIZED, why.message);
+/// The answer to those who are refused where weft_reject says http.
+ngx_int_t reject(ngx_http_request_t* request, Worker& worker, const event::Error& why) {
+    worker.gateway().count_refused(why.code);
+    request->keepalive = 0;
+    return respond_error(request, why);
 }
 
 /// How a connection speaks, and what is answered about it.
@@ -70,6 +72,7 @@ struct Handover {
     std::unique_ptr<Socket> socket;
     std::shared_ptr<const Identity> identity;
     std::optional<event::Error> refusal;
+    std::uint64_t decided = 0;  // what the worker knew of decisions about clients when `identity` was
 };
 
 /// Frees the memory that held the request's head: it stays with the connection otherwise.
@@ -119,6 +122,7 @@ void hand_over(ngx_event_t* event) noexcept {
     std::unique_ptr<Socket> socket = std::move(record.socket);
     std::shared_ptr<const Identity> identity = std::move(record.identity);
     const std::optional<event::Error> refusal = record.refusal;
+    const std::uint64_t decided = record.decided;
 
     ngx_connection_t* connection = request->connection;
     ngx_http_connection_t* http = request->http_connection;
@@ -147,7 +151,7 @@ void hand_over(ngx_event_t* event) noexcept {
     if (over_tls(connection)) ngx_ssl_free_buffer(connection);
 #endif
     socket->keep_record(std::move(log));
-    Socket::adopt(*worker, connection, std::move(socket), std::move(identity), refusal, std::move(unread));
+    Socket::adopt(*worker, connection, std::move(socket), std::move(identity), refusal, decided, std::move(unread));
 }
 
 ngx_int_t upgrade(ngx_http_request_t* request) {
@@ -199,11 +203,16 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
         return refuse(request, 403, "this origin is not allowed");
     }
 
+    worker->wake();
+    const std::uint64_t decided = worker->gateway().decisions();
     Verdict verdict =
         echo ? Verdict{std::make_shared<const Identity>(), std::nullopt} : identify_client(request, location, answer);
     std::optional<event::Error>& refusal = verdict.refusal;  // its message is a literal
     std::shared_ptr<const Identity>& identity = verdict.identity;
-    if (refusal && location.credentials.reject_http.value_or(false)) return reject(request, *refusal);
+    const bool reject_http = location.credentials.reject_http.value_or(false);
+    // Else they are told when they are connected.
+    if (reject_http && !refusal && identity) refusal = worker->gateway().banned(*identity);
+    if (reject_http && refusal) return reject(request, *worker, *refusal);
 
     // Those who are about to be closed needn't agree on anything: what a worker has of wires is for others.
     const std::string_view extensions =
@@ -219,6 +228,7 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
         refusal = worker->admission().admit(*request->connection, identity ? identity->user : std::string_view(),
                                             location.connections.value_or(ConnectionLimits()), record->socket->hold());
     }
+    if (reject_http && refusal) return reject(request, *worker, *refusal);
     if (!refusal && location.endpoint.address_rate.limited()) {
         record->socket->set_address_key(rate_key(*request->connection, rates_of(worker->settings().zone)));
     }
@@ -231,6 +241,7 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     record->socket->set_client_id(upgraded->client_id);
     record->identity = std::move(identity);
     record->refusal = refusal;
+    record->decided = decided;
     record->event.data = record;
     record->event.handler = hand_over;
     record->event.log = request->connection->log;

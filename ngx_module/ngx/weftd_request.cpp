@@ -16,10 +16,12 @@ ngx_int_t status_of(Code code) noexcept {
         case Code::method_not_found: return NGX_HTTP_NOT_FOUND;
         case Code::authentication_required:
         case Code::authentication_failed: return NGX_HTTP_UNAUTHORIZED;
-        case Code::permission_denied: return NGX_HTTP_FORBIDDEN;
+        case Code::permission_denied:
+        case Code::banned: return NGX_HTTP_FORBIDDEN;
         case Code::message_too_large: return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
         case Code::invalid_message: return NGX_HTTP_BAD_REQUEST;
         case Code::rate_limited: return NGX_HTTP_TOO_MANY_REQUESTS;
+        case Code::too_many_connections:
         case Code::unavailable: return NGX_HTTP_SERVICE_UNAVAILABLE;
         default: return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -64,7 +66,13 @@ std::optional<ngx_int_t> refuse_caller(ngx_http_request_t* request, bool tickets
     const LocationSettings& location = location_settings(request);
     if (!tickets && !location.credentials.api_keys) return std::nullopt;
     try {
-        const HttpVerdict verdict = identify_caller(request, location, tickets);
+        HttpVerdict verdict = identify_caller(request, location, tickets);
+        if (!verdict.refusal && !verdict.back_end) {  // it is a client: with a ticket, and perhaps banned
+            Worker& worker = *Worker::current();
+            worker.wake();
+            verdict.refusal = worker.gateway().banned(*verdict.identity);
+            if (verdict.refusal) worker.gateway().count_refused(verdict.refusal->code);
+        }
         if (verdict.refusal) {
             if (ngx_http_discard_request_body(request) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
             return respond_error(request, *verdict.refusal);

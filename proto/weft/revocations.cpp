@@ -88,7 +88,7 @@ Revocations::Added Revocations::add(const v1::Revocation& revocation, WallTime n
         if (fleeting_.empty()) return Added::forgotten;
         forget(known_.find(fleeting_.front()));
     }
-    Entry entry{revocation, fleeting_.end()};
+    Entry entry{revocation, fleeting_.end(), ++decided_, revocation.late()};
     entry.revocation.set_late(true);  // as it is told from now on
     if (is_ban(revocation)) {
         ++bans_;
@@ -129,6 +129,18 @@ WallTime Revocations::banned_until(std::string_view user, std::uint64_t ticket, 
     if (!user.empty()) until = ban_until(key(v1::Revocation::BAN, 'u', user), now);
     if (ticket != 0) until = std::max(until, ban_until(key(v1::Revocation::BAN, 't', std::to_string(ticket)), now));
     return until;
+}
+
+bool Revocations::disconnected(std::string_view user, std::uint64_t ticket, std::uint64_t client_id, WallTime since,
+                               std::uint64_t mark) const {
+    if (decided_ == mark || fleeting_.empty()) return false;
+    const auto meant = [&](char sort, std::string_view subject) {
+        const auto known = known_.find(key(v1::Revocation::DISCONNECT, sort, subject));
+        if (known == known_.end() || known->second.number <= mark) return false;
+        return !known->second.late || ms(since) <= known->second.revocation.issued_ms();
+    };
+    return (!user.empty() && meant('u', user)) || (ticket != 0 && meant('t', std::to_string(ticket))) ||
+           meant('c', std::to_string(client_id));
 }
 
 void Revocations::for_each(const std::function<void(const v1::Revocation&)>& visit) const {

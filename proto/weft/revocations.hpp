@@ -43,17 +43,29 @@ public:
     /// Until when a user, or the ticket with this hash, is banned; zero when neither is.
     [[nodiscard]] WallTime banned_until(std::string_view user, std::uint64_t ticket, WallTime now) const;
 
+    /// How many decisions have been news here: a mark that stands for all that was known at a time.
+    [[nodiscard]] std::uint64_t decided() const noexcept { return decided_; }
+
+    /// Whether a disconnect that came after `mark` means somebody who was accepted at `since`, when that mark was
+    /// taken, and whose connection nobody could see yet. `ticket` is a ticket_hash(), or 0.
+    [[nodiscard]] bool disconnected(std::string_view user, std::uint64_t ticket, std::uint64_t client_id,
+                                    WallTime since, std::uint64_t mark) const;
+
     /// Forgets what is over. Call it now and then; looks at all of them.
     void expire(WallTime now);
 
     void for_each(const std::function<void(const v1::Revocation&)>& visit) const;
     [[nodiscard]] std::size_t size() const noexcept { return known_.size(); }
+    /// How many of them are bans, or ends of bans.
+    [[nodiscard]] std::size_t bans() const noexcept { return bans_; }
 
 private:
     using Order = std::list<std::string>;  // keys
     struct Entry {
         v1::Revocation revocation;
-        Order::iterator place;  // among those that may be forgotten first; not of bans
+        Order::iterator place;     // among those that may be forgotten first; not of bans
+        std::uint64_t number = 0;  // decided() when it came
+        bool late = false;         // as it came
     };
     static std::string key_of(const v1::Revocation& revocation);
     [[nodiscard]] WallTime ban_until(const std::string& key, WallTime now) const;
@@ -63,6 +75,7 @@ private:
     std::unordered_map<std::string, Entry> known_;
     Order fleeting_;  // oldest first
     std::size_t bans_ = 0;
+    std::uint64_t decided_ = 0;
 };
 
 }  // namespace weft

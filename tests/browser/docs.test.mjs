@@ -105,6 +105,24 @@ test('docs/protocol.md has every code by its name', () => {
   assert.deepEqual(told, known);
 });
 
+test('docs/security.md names tests that there are', () => {
+  const rows = text('docs/security.md').split('\n').filter((line) => /^\| \d+ \|/.test(line));
+  assert.ok(rows.length >= 40);
+  rows.forEach((row, i) => {
+    const cells = row.split('|').map((cell) => cell.trim());
+    assert.equal(Number(cells[1]), i + 1, 'rows are numbered');
+    const [, file, , name] = cells[5].match(/^`((?:t|tests)\/[\w./]+)`(: (.+))?$/) ?? assert.fail(`no test in: ${row}`);
+    if (!name) return assert.ok(file.startsWith('tests/fuzz/') && fs.existsSync(path.join(tree, file)), row);
+    // The forgeries that tests share stand beside them.
+    const source = text(file) + (file.startsWith('t/') ? text('t/lib/Weft/Ticket.pm') : '');
+    const [suite, test] = name.split('.');
+    const there = file.endsWith('.cpp')
+      ? new RegExp(`^TEST(_F|_P)?\\(${suite}, ${test}\\)`, 'm').test(source)
+      : source.includes(`'${name}'`) || source.includes(`'${name.replaceAll("'", "\\'")}'`);
+    assert.ok(there, `${name} in ${file}`);
+  });
+});
+
 test("the README's curl reaches who is in the lobby", async () => {
   const ada = await Client.connect(demo.nodes[0], 'Ada');
   await ada.subscribe('chat:lobby');

@@ -262,7 +262,7 @@ TEST(Weftd, AddsAndRemovesPeersOnSighupAndNamesWhatNeedsARestart) {
     auto weftd_b = b.start({a.port});
     EXPECT_TRUE(weftd_a->wait_for({"event=peer_one_way", "peer=b"})) << weftd_a->output();
 
-    a.configure({b.port}, "limits: {queue: 2m}\n");
+    a.configure({b.port}, "limits: {queue: 9m}\n");
     weftd_a->signal(SIGHUP);
     EXPECT_TRUE(weftd_a->wait_for({"event=reload_needs_restart", "key=limits.queue"})) << weftd_a->output();
     EXPECT_TRUE(weftd_a->wait_for({"event=reloaded", "peers=1"})) << weftd_a->output();
@@ -501,7 +501,7 @@ TEST(Weftd, WritesItsLogAsJsonWhenAsked) {
 TEST(Weftd, ResetsAWorkerThatDoesNotReadAndServesTheOthers) {
     const Folder folder;
     const TestNode a(folder, "a", free_port());
-    auto weftd = a.start({}, "limits: {queue: 1m}\n");
+    auto weftd = a.start({}, "limits: {queue: 8m}\n");
 
     // A worker that subscribes, and from then on only says that it lives.
     zmq::socket_t lazy(context(), zmq::socket_type::dealer);

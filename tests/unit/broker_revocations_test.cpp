@@ -5,6 +5,7 @@
 #include <random>
 
 #include "broker/broker.hpp"
+#include "weft/revocations.hpp"
 
 namespace weft {
 namespace {
@@ -117,6 +118,22 @@ TEST_F(BrokerRevocations, TakesNoOrdersFromPeers) {
     frame(kPeerOut, revoke(v1::Revocation::DISCONNECT, "ann"));
     EXPECT_EQ(sent_.size(), 0u);
     EXPECT_EQ(broker_->counts().ignored, 2u);
+}
+
+TEST_F(BrokerRevocations, TellsThoseWhoComeLaterNoMoreThanTheSmallestQueueTakes) {
+    constexpr std::size_t kSmallestQueue = std::size_t{8} << 20;  // limits.queue
+    for (std::size_t i = 0; i < Revocations::kMax; ++i) {
+        v1::Frame one = revoke(v1::Revocation::UNSUBSCRIBE, std::to_string(i) + std::string(250, 'x'));
+        one.mutable_revoke()->mutable_revocation()->set_channel(std::string(255, 'c'));
+        frame(kWorker, one);
+        sent_.clear();
+    }
+    up(kLaterWorker, LinkRole::worker);
+    ASSERT_EQ(sent_.size(), Revocations::kMax);
+    std::size_t bytes = 0;
+    for (const auto& [link, one] : sent_) bytes += one.ByteSizeLong() + 8;
+    EXPECT_GT(bytes, Revocations::kMax * 500);
+    EXPECT_LT(bytes, kSmallestQueue);
 }
 
 }  // namespace

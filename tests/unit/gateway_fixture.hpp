@@ -415,6 +415,7 @@ public:
     Lines logged;
     std::size_t scratch_size = 4096;            // of what a write gathers
     std::size_t turns = 0;                      // that were asked for
+    std::size_t visits = 0;                     // walks over all connections
     std::size_t sealed = 0;                     // bytes of a blocked queue that must be sent as they are, as with TLS
     bool link_stuck = false;                    // the transport takes nothing from the worker
     std::function<void(Connection&)> on_flush;  // sees every flush first
@@ -563,6 +564,7 @@ private:
         if (socket.queue().empty() && socket.phase() == Connection::Phase::finished) destroy(socket);
     }
     void visit(const std::function<void(Connection&)>& visit) override {
+        ++visits;
         for (const auto& client : clients_) {
             if (client->socket != nullptr) visit(*client->socket);
         }

@@ -163,6 +163,131 @@ TEST_F(GatewayRevocations, ReachesThoseWhoAreLeavingAlready) {
     EXPECT_TRUE(lines[0].starts_with("close 1000")) << lines[0];
 }
 
+// --- races -------------------------------------------------------------------------------------------------------
+
+TEST_F(GatewayRevocations, EndsWhoWasLetInBeforeTheDecisionAndIsOpenedAfterIt) {
+    const std::uint64_t decided = gateway().decisions();  // as upgrade() takes it
+    Client& ann = accept(endpoint, wire);
+    Client& bob = accept(endpoint, wire);
+    tell(revocation(v1::Revocation::DISCONNECT, user("ann")));
+    gateway().open(*ann.socket, with_ticket("ann", "t-1"), decided);
+    gateway().open(*bob.socket, with_ticket("bob", "t-2"), decided);
+    run();
+    EXPECT_EQ(ann.take(), (Lines{"error 4013", "close 4013 revoked"}));
+    EXPECT_EQ(bob.take(), Lines{"connection_established"});
+    EXPECT_EQ(counters.revoked.value(), 1u);
+}
+
+TEST_F(GatewayRevocations, LetsInWhoComesInTheSameTurnAsADecisionAboutThem) {
+    Client& before = connect("ann");
+    weftd.send(revocation(v1::Revocation::DISCONNECT, user("ann")));
+    carry_in();  // known, and the turn goes on
+    Client& after = accept(endpoint, wire);
+    gateway().open(*after.socket, everything("ann"));
+    run();
+    EXPECT_EQ(before.take().size(), 2u);
+    EXPECT_EQ(after.take(), Lines{"connection_established"});
+}
+
+TEST_F(GatewayRevocations, RefusesABannedStrangerWhoseAuthIsUnderWay) {
+    tokens["good"] = everything("ann");
+    Client& ann = accept(endpoint, wire);
+    gateway().await_auth(*ann.socket);
+    run();
+    weftd.send(revocation(v1::Revocation::BAN, user("ann")));
+    carry_in();  // in the same turn as her message
+    say(ann, R"({"type":"auth","id":"1","payload":{"token":"good"}})");
+    run();
+    EXPECT_EQ(ann.take(), (Lines{"error#1 4009 retry 60000", "close 4009 banned"}));
+    EXPECT_EQ(counters.banned.value(), 1u);
+}
+
+TEST_F(GatewayRevocations, EndsABannedUserWhoRefreshes) {
+    tokens["new"] = everything("ann");
+    auto identity = std::make_shared<Identity>(*everything("ann"));
+    identity->expires_at = clock.wall + 1h;
+    Client& ann = connect(std::move(identity), endpoint, wire);
+    weftd.send(revocation(v1::Revocation::BAN, user("ann")));
+    carry_in();
+    say(ann, R"({"type":"refresh","id":"1","payload":{"token":"new"}})");
+    run();
+    EXPECT_EQ(ann.take(), (Lines{"error 4009 retry 60000", "close 4009 banned"}));
+}
+
+TEST_F(GatewayRevocations, EndsWhoRefreshesWithABannedTicket) {
+    tokens["stolen"] = with_ticket("ann", "t-9");
+    auto identity = std::make_shared<Identity>(*everything("ann"));
+    identity->expires_at = clock.wall + 1h;
+    Client& ann = connect(std::move(identity), endpoint, wire);
+    tell(revocation(v1::Revocation::BAN, [](auto& out) { out.set_ticket("t-9"); }));
+    EXPECT_EQ(ann.take(), Lines{}) << "she came with another";
+    say(ann, R"({"type":"refresh","id":"1","payload":{"token":"stolen"}})");
+    run();
+    EXPECT_EQ(ann.take(), (Lines{"error#1 4009 retry 60000", "close 4009 banned"}));
+}
+
+TEST_F(GatewayRevocations, DisconnectsAThousandConnectionsOfAUserInOneWalk) {
+    std::vector<Client*> all;
+    for (int i = 0; i < 1000; ++i) all.push_back(&connect("ann"));
+    for (Client* client : all) say(*client, subscribe("chat:a", {}));
+    run();
+    for (Client* client : all) client->take();
+    weftd.take();
+    visits = turns = 0;
+    tell(revocation(v1::Revocation::DISCONNECT, user("ann")));
+    EXPECT_EQ(visits, 1u);
+    EXPECT_LE(turns, 2u);
+    for (Client* client : all) EXPECT_EQ(client->take(), (Lines{"error 4013", "close 4013 revoked"}));
+    EXPECT_EQ(weftd.take(), Lines{"unsubscribe chat:a"});
+    EXPECT_EQ(counters.subscriptions.value(), 0u);
+}
+
+TEST_F(GatewayRevocations, WalksOverItsConnectionsOnceForManyDecisionsThatComeTogether) {
+    Client& last = connect("u9999");
+    Client& nobody = connect("ann");
+    for (int i = 0; i < 10'000; ++i) {
+        weftd.send(revocation(v1::Revocation::DISCONNECT, user("u" + std::to_string(i))));
+    }
+    visits = 0;
+    run();
+    EXPECT_EQ(last.take().size(), 2u);
+    EXPECT_EQ(nobody.take(), Lines{});
+    EXPECT_LE(visits, 10'000 / Gateway::kMaxDecided + 1);
+}
+
+TEST_F(GatewayRevocations, TakesNothingOutOfItsOrderWhenDecisionsAreCarriedOutTogether) {
+    Client& ann = connect("ann");
+    ask(ann, subscribe("chat:a", {}));
+    weftd.send(publication("chat:a", "1", "k.1"));
+    weftd.send(revocation(v1::Revocation::UNSUBSCRIBE, [](auto& out) {
+        out.set_user("ann");
+        out.set_channel("chat:a");
+    }));
+    weftd.send(publication("chat:a", "2", "k.2"));
+    run();
+    EXPECT_EQ(ann.take(), (Lines{"event chat:a 1 @k.1", "unsubscribed chat:a 4013"}));
+}
+
+TEST_F(GatewayRevocations, TellsAllItRemembersWithoutCrowdingTheLink) {
+    for (std::size_t i = 0; i < Revocations::kMax; ++i) {
+        weftd.send(revocation(v1::Revocation::UNSUBSCRIBE, [i](auto& out) {
+            std::string name = std::to_string(i);
+            name.resize(255, 'x');
+            out.set_user(name);
+            out.set_channel(name);
+        }));
+    }
+    run();
+    ASSERT_EQ(gateway().revocations().size(), Revocations::kMax);
+    link_down();
+    gateway().link().on_connected(clock.now);
+    carry_out();
+    carry_in();  // the link is up, and all of it is queued
+    EXPECT_GT(gateway().link().queued_bytes(), Revocations::kMax * 510);
+    EXPECT_LT(gateway().link().queued_bytes(), Gateway::kCongestedBytes);
+    EXPECT_FALSE(gateway().congested());
+}
+
 class GatewayAndBrokerRevocations : public BrokerGateway {};
 
 TEST_F(GatewayAndBrokerRevocations, AWorkerTellsAWeftdThatForgot) {

@@ -13,6 +13,9 @@ TEST_F(GatewaySubscribe, GreetsFirst) {
     at.heartbeat = 25s;
     at.max_message = 1000;
     at.rate = {12.5, 3};
+    at.byte_rate = {5000, 1};
+    at.max_subscriptions = 7;
+    at.max_rpcs = 9;
     Client& client = accept(at, wire);
     gateway().open(*client.socket, everything("ann"));
     say(client, ping("p"));
@@ -25,8 +28,22 @@ TEST_F(GatewaySubscribe, GreetsFirst) {
     EXPECT_EQ(json_at(greeting, "/payload/user"), "ann");
     EXPECT_EQ(json_at(greeting, "/payload/server_time"), "2023-11-14T22:13:20.000Z");
     EXPECT_EQ(json_at(greeting, "/payload/heartbeat_ms"), "25000");
-    EXPECT_EQ(json_at(greeting, "/payload/limits"), R"({"message_size":1000,"messages_per_second":12.5})");
+    EXPECT_EQ(
+        json_at(greeting, "/payload/limits"),
+        R"({"message_size":1000,"messages_per_second":12.5,"messages_burst":3,"bytes_per_second":5000,"subscriptions":7,)"
+        R"("pending_rpcs":9})");
+    EXPECT_EQ(greeting.find("expires_at"), std::string::npos) << "she has no ticket that ends";
     EXPECT_EQ(json_at(greeting, "/payload/node"), "node-a");
+}
+
+TEST_F(GatewaySubscribe, GreetsWithTheEndOfTheTicket) {
+    auto identity = std::make_shared<Identity>(*everything("ann"));
+    identity->expires_at = clock.wall + 90s;
+    Client& client = accept(endpoint, wire);
+    gateway().open(*client.socket, std::move(identity));
+    run();
+    ASSERT_EQ(client.take(), Lines{"connection_established"});
+    EXPECT_EQ(json_at(client.texts[0], "/payload/expires_at"), "2023-11-14T22:14:50.000Z");
 }
 
 TEST_F(GatewaySubscribe, GivesEachClientAnIdOfItsOwn) {

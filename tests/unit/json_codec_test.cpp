@@ -482,14 +482,25 @@ TEST(JsonCodec, EncodesEveryFrameAsTheProtocolSays) {
         ServerFrame frame;
         const char* text;
     } kCases[] = {
-        {{"", event::Established{0xc0ffee, "alice", kTime, std::chrono::seconds(30), "a", 65536, 100}},
+        {{"", event::Established{0xc0ffee,
+                                 "alice",
+                                 kTime,
+                                 std::chrono::seconds(30),
+                                 "a",
+                                 {65536, 100, 200, 1e6, 256, 512},
+                                 kTime + std::chrono::seconds(60)}},
          R"({"type":"connection_established","payload":{"client_id":"0000000000c0ffee","user":"alice",)"
          R"("server_time":"2026-01-31T12:34:56.789Z","heartbeat_ms":30000,)"
-         R"("limits":{"message_size":65536,"messages_per_second":100},"node":"a"}})"},
-        {{"", event::Established{~0ULL, "", kTime, std::chrono::milliseconds(0), "", 1, 0.5}},
+         R"("limits":{"message_size":65536,"messages_per_second":100,"messages_burst":200,"bytes_per_second":1000000,)"
+         R"("subscriptions":256,"pending_rpcs":512},"expires_at":"2026-01-31T12:35:56.789Z","node":"a"}})"},
+        {{"", event::Established{~0ULL, "", kTime, std::chrono::milliseconds(0), "", {1, 0.5, 9, 0, 2, 3}}},
          R"({"type":"connection_established","payload":{"client_id":"ffffffffffffffff","user":"",)"
          R"("server_time":"2026-01-31T12:34:56.789Z","heartbeat_ms":0,)"
-         R"("limits":{"message_size":1,"messages_per_second":0.5}}})"},
+         R"("limits":{"message_size":1,"messages_per_second":0.5,"messages_burst":9,"subscriptions":2,"pending_rpcs":3}}})"},
+        {{"", event::Established{1, "", kTime, std::chrono::milliseconds(0), "", {1, 0, 9, 0, 2, 3}}},
+         R"({"type":"connection_established","payload":{"client_id":"0000000000000001","user":"",)"
+         R"("server_time":"2026-01-31T12:34:56.789Z","heartbeat_ms":0,)"
+         R"("limits":{"message_size":1,"messages_per_second":0,"subscriptions":2,"pending_rpcs":3}}})"},
         {{"c1", event::Subscribed{"chat:a", "k3f.129", true, true, 7}},
          R"({"type":"subscribed","id":"c1","payload":{"channel":"chat:a","position":"k3f.129","recovered":true,"replay":7}})"},
         {{"c1", event::Subscribed{"chat:a", "", false, true, 0}},
@@ -549,7 +560,7 @@ TEST(JsonCodec, EscapesEveryStringThatItWrites) {
     EXPECT_TRUE(is_json(encode({evil, event::Event{evil, "1", evil, evil, kTime, {evil, 1}}})));
     EXPECT_TRUE(is_json(encode({evil, event::Signal{evil, evil, "1", {evil, 1}}})));
     EXPECT_TRUE(is_json(encode({evil, event::Error{Code::unknown_error, evil}})));
-    EXPECT_TRUE(is_json(encode({"", event::Established{1, evil, kTime, {}, evil, 1, 1}})));
+    EXPECT_TRUE(is_json(encode({"", event::Established{1, evil, kTime, {}, evil, {1, 1}}})));
     EXPECT_TRUE(is_json(encode({"", event::Reconnect{{}, evil}})));
     EXPECT_TRUE(is_json(encode({"", event::Published{evil, evil}})));
     EXPECT_TRUE(is_json(encode({"", event::Subscribed{evil, evil, true, true}})));

@@ -140,5 +140,36 @@ TEST_F(RevocationsTest, SaysWhatIsWrong) {
     }
 }
 
+TEST_F(RevocationsTest, TellsWhoWasDisconnectedBehindAMark) {
+    v1::Revocation ticket;
+    ticket.set_kind(v1::Revocation::DISCONNECT);
+    ticket.set_ticket("t-1");
+    v1::Revocation client;
+    client.set_kind(v1::Revocation::DISCONNECT);
+    client.set_client_id(7);
+    const std::uint64_t before = known.decided();
+    known.add(issue(about_user(v1::Revocation::DISCONNECT, "ann")), now);
+    known.add(issue(ticket), now);
+    known.add(issue(client), now);
+    const auto disconnected = [&](std::string_view user, std::string_view jti, std::uint64_t id, std::uint64_t mark) {
+        return known.disconnected(user, Revocations::ticket_hash(jti), id, now, mark);
+    };
+    EXPECT_TRUE(disconnected("ann", "", 1, before));
+    EXPECT_TRUE(disconnected("bob", "t-1", 1, before));
+    EXPECT_TRUE(disconnected("", "", 7, before));
+    EXPECT_FALSE(disconnected("bob", "t-2", 1, before));
+    EXPECT_FALSE(disconnected("ann", "t-1", 7, known.decided())) << "that was known when they were let in";
+    EXPECT_FALSE(disconnected("ann", "", 1, before + 1));
+}
+
+TEST_F(RevocationsTest, SparesWhoWasAcceptedAfterADisconnectThatIsToldLate) {
+    v1::Revocation late = issue(about_user(v1::Revocation::DISCONNECT, "ann"));
+    late.set_late(true);
+    const std::uint64_t before = known.decided();
+    known.add(late, now + 5s);
+    EXPECT_TRUE(known.disconnected("ann", 0, 1, now - 1s, before));
+    EXPECT_FALSE(known.disconnected("ann", 0, 1, now + 1s, before));
+}
+
 }  // namespace
 }  // namespace weft

@@ -147,7 +147,7 @@ TEST(WeftdConfig, NamesPlaceKeyFaultAndExpectationOfEveryError) {
          "w.yaml:1:24: limits.max_channels: \"0\" is not a number of channels; expected 1 to 100000000"},
         {"limits: {queue: 64 MB}",
          "w.yaml:1:17: limits.queue: \"64 MB\" is not a size; expected bytes, or a number with k, m or g, such as 64m"},
-        {"limits: {queue: 1k}", "w.yaml:1:17: limits.queue: \"1k\" is out of range; expected 1m to 16g"},
+        {"limits: {queue: 1k}", "w.yaml:1:17: limits.queue: \"1k\" is out of range; expected 8m to 16g"},
     };
     for (const auto& c : cases) EXPECT_EQ(errors(c.text), c.error) << c.text;
 }
