@@ -36,6 +36,7 @@ constexpr std::string_view kKeys[] = {
     "mesh.heartbeat",
     "mesh.dead",
     "mesh.sync",
+    "mesh.member_timeout",
     "mesh.insecure",
     "mesh.curve",
     "log",
@@ -281,52 +282,54 @@ private:
             return *text;
         };
 
-        read_map(map, parent,
-                 {{"listen",
-                   [&](const YAML::Node& node, const std::string& key) {
-                       if (auto text = endpoint(node, key, Endpoint::Use::listen)) config_.mesh.listen = *text;
-                   }},
-                  {"peers",
-                   [&](const YAML::Node& node, const std::string& key) {
-                       peers_mark = node.Mark();
-                       config_.mesh.peers.clear();
-                       if (node.IsNull()) return;
-                       if (!node.IsSequence()) {
-                           fail(node.Mark(), key, "is not a list; expected endpoints such as [tcp://10.0.0.2:7400]");
-                           return;
-                       }
-                       if (node.size() > kMaxPeers) {
-                           fail(node.Mark(), key,
-                                "has " + std::to_string(node.size()) + " peers; expected at most " +
-                                    std::to_string(kMaxPeers));
-                           return;
-                       }
-                       for (const YAML::Node& item : node) {
-                           const auto text = endpoint(item, key, Endpoint::Use::dial);
-                           if (!text) continue;
-                           if (std::ranges::find(config_.mesh.peers, *text) != config_.mesh.peers.end()) {
-                               fail(item.Mark(), key, quoted(*text) + " is listed twice; expected once");
-                               continue;
-                           }
-                           config_.mesh.peers.push_back(*text);
-                       }
-                   }},
-                  {"heartbeat", duration(config_.mesh.heartbeat, milliseconds(50), std::chrono::minutes(1))},
-                  {"dead",
-                   [&](const YAML::Node& node, const std::string& key) {
-                       dead_mark = node.Mark();
-                       duration(config_.mesh.dead, milliseconds(100), std::chrono::minutes(10))(node, key);
-                   }},
-                  {"sync", duration(config_.mesh.sync, milliseconds(100), std::chrono::minutes(10))},
-                  {"insecure", value("true or false",
-                                     [this](const std::string& text) -> std::string {
-                                         if (text != "true" && text != "false") {
-                                             return quoted(text) + " is neither; expected true or false";
-                                         }
-                                         config_.mesh.insecure = text == "true";
-                                         return {};
-                                     })},
-                  {"curve", nullptr}});
+        read_map(
+            map, parent,
+            {{"listen",
+              [&](const YAML::Node& node, const std::string& key) {
+                  if (auto text = endpoint(node, key, Endpoint::Use::listen)) config_.mesh.listen = *text;
+              }},
+             {"peers",
+              [&](const YAML::Node& node, const std::string& key) {
+                  peers_mark = node.Mark();
+                  config_.mesh.peers.clear();
+                  if (node.IsNull()) return;
+                  if (!node.IsSequence()) {
+                      fail(node.Mark(), key, "is not a list; expected endpoints such as [tcp://10.0.0.2:7400]");
+                      return;
+                  }
+                  if (node.size() > kMaxPeers) {
+                      fail(node.Mark(), key,
+                           "has " + std::to_string(node.size()) + " peers; expected at most " +
+                               std::to_string(kMaxPeers));
+                      return;
+                  }
+                  for (const YAML::Node& item : node) {
+                      const auto text = endpoint(item, key, Endpoint::Use::dial);
+                      if (!text) continue;
+                      if (std::ranges::find(config_.mesh.peers, *text) != config_.mesh.peers.end()) {
+                          fail(item.Mark(), key, quoted(*text) + " is listed twice; expected once");
+                          continue;
+                      }
+                      config_.mesh.peers.push_back(*text);
+                  }
+              }},
+             {"heartbeat", duration(config_.mesh.heartbeat, milliseconds(50), std::chrono::minutes(1))},
+             {"dead",
+              [&](const YAML::Node& node, const std::string& key) {
+                  dead_mark = node.Mark();
+                  duration(config_.mesh.dead, milliseconds(100), std::chrono::minutes(10))(node, key);
+              }},
+             {"sync", duration(config_.mesh.sync, milliseconds(100), std::chrono::minutes(10))},
+             {"member_timeout", duration(config_.mesh.member_timeout, milliseconds(100), std::chrono::minutes(10))},
+             {"insecure", value("true or false",
+                                [this](const std::string& text) -> std::string {
+                                    if (text != "true" && text != "false") {
+                                        return quoted(text) + " is neither; expected true or false";
+                                    }
+                                    config_.mesh.insecure = text == "true";
+                                    return {};
+                                })},
+             {"curve", nullptr}});
 
         if (!config_.mesh.insecure) {
             for (const Place& place : places) {
@@ -511,6 +514,7 @@ std::vector<std::string> keys_that_need_a_restart(const Config& running, const C
     compare("mesh.heartbeat", running.mesh.heartbeat, wanted.mesh.heartbeat);
     compare("mesh.dead", running.mesh.dead, wanted.mesh.dead);
     compare("mesh.sync", running.mesh.sync, wanted.mesh.sync);
+    compare("mesh.member_timeout", running.mesh.member_timeout, wanted.mesh.member_timeout);
     compare("history.max_bytes", running.history.max_bytes, wanted.history.max_bytes);
     compare("log.format", running.log.format, wanted.log.format);
     compare("log.level", running.log.level, wanted.log.level);

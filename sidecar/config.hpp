@@ -30,7 +30,8 @@ struct Config {
         std::vector<std::string> peers;
         std::chrono::milliseconds heartbeat{1000};
         std::chrono::milliseconds dead{3000};
-        std::chrono::milliseconds sync{5000};  // between looks at what peers' histories hold
+        std::chrono::milliseconds sync{5000};             // between looks at what peers' histories hold
+        std::chrono::milliseconds member_timeout{30000};  // of a peer that is down, until its members leave
         bool insecure = false;
         bool operator==(const Mesh&) const = default;
     } mesh;

@@ -332,7 +332,7 @@ check 'an error in a command with an id names it' => sub {
 };
 check 'commands of later versions are refused as unknown, or as not there yet' => sub {
     my $ann = $node->client;
-    for my $type (qw(history presence)) {
+    for my $type (qw(history presence)) {    # which this channel doesn't have
         my $answer = $ann->call($type, channel => 'chat:x', token => 'x');
         is($answer->{type}, 'error', "$type is an error") or diag($answer->{raw});
     }

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <utility>
 
+#include "auth/raw_member.hpp"
+
 namespace weft {
 
 namespace {
@@ -125,6 +127,16 @@ std::optional<TicketError> read_issuer(element value, std::optional<std::string>
     return std::nullopt;
 }
 
+/// What others are shown of the user: passed through byte for byte, so that numbers keep their digits.
+std::optional<TicketError> read_info(std::string_view json, element value, std::string& info) {
+    if (!value.is_object()) return TicketError{Kind::claims, "info is not an object"};
+    const std::string_view text = raw_member(json, "info");
+    if (text.empty()) return TicketError{Kind::claims, "info is spelt with escapes"};
+    if (text.size() > kMaxInfo) return TicketError{Kind::claims, "info is longer than 1024 bytes"};
+    info = text;
+    return std::nullopt;
+}
+
 /// A string, or an array of strings (RFC 7519 §4.1.3).
 std::optional<TicketError> read_audiences(element value, std::vector<std::string>& audiences) {
     const auto wrong = [] { return TicketError{Kind::claims, "aud is not a string or an array of strings"}; };
@@ -175,6 +187,8 @@ tl::expected<Claims, TicketError> parse_claims(std::string_view json) {
             error = read_channels(value, claims.ticket.grants);
         } else if (name == "rpc") {
             error = read_methods(value, claims.ticket.grants);
+        } else if (name == "info") {
+            error = read_info(json, value, claims.ticket.info);
         } else if (name == "iss") {
             error = read_issuer(value, claims.issuer);
         } else if (name == "aud") {

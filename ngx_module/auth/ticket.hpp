@@ -20,6 +20,7 @@ inline constexpr std::size_t kMinKey = 32;        // bytes of an HS256 key, RFC 
 inline constexpr std::size_t kMaxUser = 255;      // bytes of `sub`
 inline constexpr std::size_t kMaxTicketId = 255;  // bytes of `jti`
 inline constexpr std::size_t kMaxAudiences = 64;  // of `aud`
+inline constexpr std::size_t kMaxInfo = 1024;     // bytes of `info`
 
 struct Ticket {
     std::string user;                   // `sub`
@@ -28,6 +29,7 @@ struct Ticket {
     std::string id;                     // `jti`, may be empty
     Grants grants;                      // `channels` and `rpc`
     KeyId key{};                        // which signed it: `id` is unique among its tickets
+    std::string info{};                 // `info`, a JSON object as it stands in the ticket; empty: none
 };
 
 /// Why a ticket was refused; `detail` is for the error log and holds nothing of the ticket's or key's bytes, but for a

@@ -18,7 +18,7 @@ namespace {
 constexpr std::size_t kMaxQuoted = 64;  // bytes of the input that an error message may repeat
 
 /// A member's value as it stands in the message; nothing there: not given.
-struct Member {
+struct Given {
     std::string_view text;  // of a string: without its quotes
     bool is_string = false;
     bool escaped = false;  // a string with backslashes in it
@@ -49,7 +49,7 @@ constexpr std::array<std::string_view, kFields> kNames = {"type",   "id",     "p
                                                           "echo",   "data",   "message_id", "name",    "token",
                                                           "method", "params", "after",      "limit"};
 
-using Members = std::array<Member, kFields>;
+using Members = std::array<Given, kFields>;
 
 Field find_field(std::string_view name, Field first, Field last) noexcept {
     const auto is = [&](Field field) { return field >= first && field <= last && name == kNames[field]; };
@@ -74,7 +74,7 @@ Field find_field(const JsonString& name, Field first, Field last) noexcept {
 }
 
 /// Reads a value into `member`, unless the member was given before: the first one counts.
-bool read_value(JsonScanner& scanner, Member& member) noexcept {
+bool read_value(JsonScanner& scanner, Given& member) noexcept {
     if (member.given()) return scanner.value();
     if (scanner.peek() == '"') {
         JsonString string;
@@ -152,7 +152,7 @@ struct JsonCodec::Parser {
     std::size_t used = 0;  // of room, by this message
     std::string error;     // of the first field that was refused
 
-    [[nodiscard]] std::string_view plain(const Member& member) {
+    [[nodiscard]] std::string_view plain(const Given& member) {
         if (!member.escaped) return member.text;
         // All unescaped strings of one message fit the message's size, so the room never moves under its views.
         if (room.size() < message.size()) room.resize(message.size());
@@ -174,7 +174,7 @@ struct JsonCodec::Parser {
 
     /// The same, of a member that may be left out; `value` then stays as it is.
     bool optional(Field field, std::size_t min, std::size_t max, const char* form, std::string_view& value) {
-        const Member& member = members[field];
+        const Given& member = members[field];
         if (!member.given()) return true;
         if (!member.is_string) return refuse(field, "not a string", form);
         const std::string_view text = plain(member);
@@ -195,13 +195,13 @@ struct JsonCodec::Parser {
 
     /// Any JSON, as it stands in the message; a string with its quotes.
     [[nodiscard]] Json json(Field field) const noexcept {
-        const Member& member = members[field];
+        const Given& member = members[field];
         if (!member.is_string) return member.text;
         return {member.text.data() - 1, member.text.size() + 2};
     }
 
     bool flag(Field field, bool& value) {
-        const Member& member = members[field];
+        const Given& member = members[field];
         if (!member.given()) return true;
         if (member.is_string || (member.text != "true" && member.text != "false")) {
             return refuse(field, "not a boolean", "true or false");
@@ -238,12 +238,21 @@ struct JsonCodec::Parser {
     bool token(std::string_view& token) { return payload_given() && required(kToken, 1, kMaxToken, kTokenForm, token); }
     bool history(command::History& command) {
         if (!channel(command.channel) || !optional(kAfter, 0, message.size(), "a string", command.after)) return false;
-        const Member& limit = members[kLimit];
+        return count(kLimit, command.limit);
+    }
+
+    bool count(Field field, std::uint32_t& value) {
+        const Given& limit = members[field];
         if (!limit.given()) return true;
         const char* const end = limit.text.data() + limit.text.size();
-        const auto [stop, fault] = std::from_chars(limit.text.data(), end, command.limit);
-        if (!limit.is_string && fault == std::errc() && stop == end && command.limit >= 1) return true;
-        return refuse(kLimit, "not a count", "a whole number from 1 to 4294967295");
+        const auto [stop, fault] = std::from_chars(limit.text.data(), end, value);
+        if (!limit.is_string && fault == std::errc() && stop == end && value >= 1) return true;
+        return refuse(field, "not a count", "a whole number from 1 to 4294967295");
+    }
+
+    bool presence(command::Presence& command) {
+        return channel(command.channel) && optional(kAfter, 0, kMaxId, kIdForm, command.after) &&
+               count(kLimit, command.limit);
     }
 
     /// Makes the body from the members; false with `error` set.
@@ -257,8 +266,8 @@ struct JsonCodec::Parser {
         if (type == "history") return history(command.body.emplace<command::History>());
         if (type == "auth") return token(command.body.emplace<command::Auth>().token);
         if (type == "refresh") return token(command.body.emplace<command::Refresh>().token);
-        const bool later = type == "presence";
-        error = later ? quoted(type) + " is not supported by this server yet" : "unknown type " + quoted(type);
+        if (type == "presence") return presence(command.body.emplace<command::Presence>());
+        error = "unknown type " + quoted(type);
         return false;
     }
 
@@ -283,7 +292,7 @@ struct JsonCodec::Parser {
         if (!optional(kId, 0, kMaxId, kIdForm, command.id)) return false;
         std::string_view type;
         if (!required(kType, 1, text.size(), "a string", type)) return false;
-        const Member& payload = members[kPayload];
+        const Given& payload = members[kPayload];
         if (payload.given() && (payload.is_string || payload.text[0] != '{')) {
             return refuse(kPayload, "not an object", "an object");
         }
@@ -292,7 +301,7 @@ struct JsonCodec::Parser {
 
     /// The id of a message that is broken somewhere behind it; empty when there is none that could be echoed.
     std::string_view readable_id() {
-        const Member& id = members[kId];
+        const Given& id = members[kId];
         if (!id.given() || !id.is_string) return {};
         const std::string_view text = plain(id);
         return text.size() <= kMaxId && simdjson::validate_utf8(text) ? text : std::string_view();

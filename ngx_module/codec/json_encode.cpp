@@ -46,10 +46,11 @@ public:
         string("reason", reason(code));
     }
 
-    void client_id(std::uint64_t id) {
+    void client_id(std::uint64_t id) { hex("client_id", id); }
+    void hex(std::string_view name, std::uint64_t id) {
         char text[16];
         for (int i = 15; i >= 0; --i, id >>= 4) text[i] = "0123456789abcdef"[id & 15];
-        string("client_id", {text, sizeof text});
+        string(name, {text, sizeof text});
     }
 
     void publisher(const Publisher& publisher) {
@@ -58,6 +59,13 @@ public:
         object.string("user", publisher.user);
         object.client_id(publisher.client_id);
         object.end();
+    }
+
+    void member(const Member& member) {
+        hex("id", member.id);
+        client_id(member.client_id);
+        if (!member.user.empty()) string("user", member.user);
+        if (!member.info.empty()) json("info", member.info);
     }
 
 private:
@@ -87,6 +95,15 @@ constexpr std::string_view name_of(const event::History&) {
 }
 constexpr std::string_view name_of(const event::Signal&) {
     return "signal";
+}
+constexpr std::string_view name_of(const event::Members&) {
+    return "presence";
+}
+constexpr std::string_view name_of(const event::MemberChange& change) {
+    return change.left ? "leave" : "join";
+}
+constexpr std::string_view name_of(const event::PresenceGap&) {
+    return "presence_gap";
 }
 constexpr std::string_view name_of(const event::RpcResponse&) {
     return "rpc_response";
@@ -132,6 +149,7 @@ void write(ObjectWriter& payload, const event::Subscribed& frame) {
     payload.string("position", frame.position);
     payload.boolean("recovered", frame.resumed && frame.recovered);
     payload.number("replay", frame.replay);
+    if (frame.members) payload.number("members", *frame.members);
 }
 
 void write(ObjectWriter& payload, const event::Unsubscribed& frame) {
@@ -178,6 +196,38 @@ void write(ObjectWriter& payload, const event::Signal& frame) {
     payload.string("name", frame.name);
     if (!frame.data.empty()) payload.json("data", frame.data);
     payload.publisher(frame.publisher);
+}
+
+void write(ObjectWriter& payload, const event::Members& frame) {
+    payload.string("channel", frame.channel);
+    if (frame.listed) {
+        std::string& out = payload.member("members");
+        out += '[';
+        for (const Member& member : frame.members) {
+            if (&member != frame.members.data()) out += ',';
+            ObjectWriter object(out);
+            object.member(member);
+            object.end();
+        }
+        out += ']';
+    }
+    payload.number("count", frame.count);
+    if (!frame.listed) return;
+    payload.number("users", frame.users);
+    payload.boolean("complete", frame.complete);
+}
+
+void write(ObjectWriter& payload, const event::MemberChange& frame) {
+    payload.string("channel", frame.channel);
+    ObjectWriter object(payload.member("member"));
+    object.member(frame.member);
+    object.end();
+    payload.boolean(frame.left ? "last" : "first", frame.edge);
+    payload.number("count", frame.count);
+}
+
+void write(ObjectWriter& payload, const event::PresenceGap& frame) {
+    payload.string("channel", frame.channel);
 }
 
 void write(ObjectWriter& payload, const event::RpcResponse& frame) {

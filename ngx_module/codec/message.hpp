@@ -53,13 +53,18 @@ struct History {
     std::string_view after;   // a position; empty: from the oldest that is kept
     std::uint32_t limit = 0;  // events at most; 0: as many as an answer takes
 };
+struct Presence {
+    std::string_view channel;
+    std::string_view after;   // a member's id; empty: from the first
+    std::uint32_t limit = 0;  // members at most; 0: as many as an answer takes
+};
 struct Ping {};
 }  // namespace command
 
 struct Command {
     std::string_view id;  // empty: none; at most kMaxId bytes
     std::variant<command::Subscribe, command::Unsubscribe, command::Publish, command::Signal, command::Rpc,
-                 command::History, command::Ping, command::Auth, command::Refresh>
+                 command::History, command::Presence, command::Ping, command::Auth, command::Refresh>
         body;
 };
 
@@ -74,6 +79,14 @@ struct Publisher {
     std::string_view user;
     std::uint64_t client_id = 0;  // written as 16 hex digits
     [[nodiscard]] bool known() const noexcept { return client_id != 0; }
+};
+
+/// Who is in a channel: one connection, or several in turn of a client that comes back soon.
+struct Member {
+    std::uint64_t id;         // stays when a connection takes the place of another
+    std::uint64_t client_id;  // of the connection
+    std::string_view user;    // empty: nobody knows
+    Json info;                // of the ticket; empty: left out
 };
 
 namespace event {
@@ -99,6 +112,7 @@ struct Subscribed {
     bool recovered;  // everything missed is in the replay; false when not resumed
     bool resumed;    // whether it asked
     std::uint32_t replay = 0;
+    std::optional<std::uint64_t> members{};  // how many there are, where the client may know
 };
 struct Unsubscribed {
     std::string_view channel;
@@ -120,6 +134,25 @@ struct History {
     std::string_view position;      // where one stands behind them
     bool complete;                  // there is nothing behind them
     bool lost;                      // something between `after` and them can't be had any more
+};
+struct Members {
+    std::string_view channel;
+    std::span<const Member> members;
+    std::uint64_t count;  // of all members
+    std::uint64_t users;  // different ones
+    bool complete;        // there are none behind these
+    bool listed;          // false: of this channel only the count is told
+};
+struct MemberChange {
+    std::string_view channel;
+    Member member;
+    bool left;            // else it joined
+    bool edge;            // its user's first that joined, or last that left
+    std::uint64_t count;  // of members, afterwards
+};
+/// Members may have joined or left without a word.
+struct PresenceGap {
+    std::string_view channel;
 };
 struct Signal {
     std::string_view channel, name;
@@ -151,7 +184,7 @@ struct ServerFrame {
     std::string_view id;  // of the command that this answers; empty: none
     std::variant<event::Established, event::Subscribed, event::Unsubscribed, event::Published, event::Event,
                  event::History, event::Signal, event::RpcResponse, event::Pong, event::Refreshed, event::Gap,
-                 event::Reconnect, event::Error>
+                 event::Reconnect, event::Members, event::MemberChange, event::PresenceGap, event::Error>
         body;
 };
 

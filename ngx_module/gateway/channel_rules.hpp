@@ -34,11 +34,13 @@ struct ChannelRule {
     bool presence = false;    // whether members are kept and told
     std::uint8_t denied = 0;  // Action bits that no client has here, whatever else is said
     Ack ack = Ack::local;
-    Rate rate{};                               // of what clients publish, all of them together; no limit by default
-    std::size_t max_size = 0;                  // bytes of a publication's or signal's data; 0: any
-    std::uint32_t max_members = 0;             // subscribed connections of this nginx; 0: any number
-    std::uint32_t history_count = 0;           // publications that are kept; 0: none
-    std::chrono::milliseconds history_age{0};  // and for how long
+    Rate rate{};                                 // of what clients publish, all of them together; no limit by default
+    std::size_t max_size = 0;                    // bytes of a publication's or signal's data; 0: any
+    std::uint32_t max_members = 0;               // subscribed connections of this nginx; 0: any number
+    std::uint32_t history_count = 0;             // publications that are kept; 0: none
+    std::chrono::milliseconds history_age{0};    // and for how long
+    bool presence_counts = false;                // of members only the number is told
+    std::chrono::milliseconds debounce{10'000};  // a member that is gone stays so long
 };
 
 class ChannelRules {

@@ -54,9 +54,10 @@ struct Identity {
 
     std::string user;
     Grants grants;
-    WallTime expires_at = kNever;  // the ticket's end
-    std::uint64_t ticket = 0;      // Revocations::ticket_hash() of the ticket's `jti`
-    WallTime since{};              // when it was accepted
+    WallTime expires_at = kNever;               // the ticket's end
+    std::uint64_t ticket = 0;                   // Revocations::ticket_hash() of the ticket's `jti`
+    WallTime since{};                           // when it was accepted
+    std::unique_ptr<const std::string> info{};  // the ticket's `info`, for presence; null: none
 };
 
 class Connection : public Timed {

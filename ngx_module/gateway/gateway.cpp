@@ -28,6 +28,7 @@ void Gateway::tick() {
     wheel_.advance(now_, [](Timed& timed, Instant) { static_cast<Connection&>(timed).on_deadline(); });
     link_.on_tick(now_);
     continue_replays();
+    continue_announcing();
 }
 
 void Gateway::mark_dirty(Connection& connection) {
@@ -69,6 +70,7 @@ void Gateway::end_turn() {
     }
     if (SendMemory::bytes() > send_memory_) shed_memory();
     continue_replays();
+    continue_announcing();
 }
 
 void Gateway::add_paused(Connection& connection) {

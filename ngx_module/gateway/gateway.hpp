@@ -19,6 +19,7 @@
 #include "gateway/connection.hpp"
 #include "gateway/counters.hpp"
 #include "gateway/feed_history.hpp"
+#include "gateway/feed_members.hpp"
 #include "weft/link_session.hpp"
 #include "weft/revocations.hpp"
 
@@ -29,6 +30,7 @@ struct Feed {
     struct Subscriber {
         Connection* connection;
         bool echo;
+        bool hears_members = false;
     };
     struct Waiting {  // a subscribe command that weftd's answer will answer
         Connection* connection;
@@ -51,6 +53,7 @@ struct Feed {
     bool settled = false;                  // weftd has answered; publications count from `position` on
     bool announced = false;                // Subscribe was sent in this session
     std::unique_ptr<FeedHistory> history;  // null: the channel keeps none
+    std::unique_ptr<FeedMembers> members;  // null: the channel is without presence
 
     static constexpr std::uint32_t kNoBatch = 0xffffffff;
 };
@@ -214,8 +217,17 @@ private:
         Connection* connection = nullptr;
         PublishObserver* observer = nullptr;
         std::string id;
-        enum class Kind : std::uint8_t { plain, rpc, history, replay, catch_up } kind = Kind::plain;
+        enum class Kind : std::uint8_t {
+            plain,
+            rpc,
+            history,
+            replay,
+            catch_up,
+            members,
+            member_count
+        } kind = Kind::plain;
         bool open = false;
+        std::string channel{};  // of members
     };
     struct LateReply {  // goes behind what the turn collected
         Connection* connection;
@@ -245,6 +257,7 @@ private:
     void execute(Connection& connection, std::string_view id, const command::Signal& signal);
     void execute(Connection& connection, std::string_view id, const command::Rpc& rpc);
     void execute(Connection& connection, std::string_view id, const command::History& history);
+    void execute(Connection& connection, std::string_view id, const command::Presence& presence);
     void execute(Connection& connection, std::string_view id, const command::Ping& ping);
     void execute(Connection& connection, std::string_view id, const command::Auth& auth);
     void execute(Connection& connection, std::string_view id, const command::Refresh& refresh);
@@ -324,6 +337,29 @@ private:
     /// Asks for the next pages, for readers that have room.
     void continue_replays();
 
+    // Channels with presence, in gateway_presence.cpp; their feeds have `members`.
+    /// What `subscribed` says of members: how many there are, for who may know.
+    [[nodiscard]] std::optional<std::uint64_t> members_for(const Feed& feed,
+                                                           const Connection& connection) const noexcept {
+        if (!feed.members || !hears_members(feed, connection)) return std::nullopt;
+        return feed.members->count;
+    }
+    [[nodiscard]] bool hears_members(const Feed& feed, const Connection& connection) const noexcept;
+    void member_joined(Feed& feed, const Connection& connection);
+    void member_left(Feed& feed, const Connection& connection, bool at_once = false);
+    void announce_later(Feed& feed);
+    /// The feed is about to go.
+    void forget_members(Feed& feed);
+    /// All subscribers, on a new link.
+    void announce_members(Feed& feed);
+    void continue_announcing();
+    void on_member_event(const v1::MemberEvent& event);
+    void on_members_page(const v1::MembersPage& page);
+    void on_members_reset();
+    void tell_members(Feed& feed, const ServerFrame& frame);
+    /// Members may have changed without a word.
+    void tell_members_missed(Feed& feed);
+
     // Link, in gateway_link.cpp.
     void on_link_up(const v1::Welcome& welcome, Instant now) override;
     void on_link_down(std::string_view why, Instant now) override;
@@ -362,7 +398,8 @@ private:
     std::vector<TurnBatch> batches_;  // the first `batches_used_` belong to this turn; the rest keep buffers
     std::size_t batches_used_ = 0;
     std::vector<LateReply> late_replies_;
-    std::vector<Feed*> replaying_;  // feeds with somebody who is owed a page that wasn't asked for yet
+    std::vector<Feed*> replaying_;   // feeds with somebody who is owed a page that wasn't asked for yet
+    std::vector<Feed*> announcing_;  // feeds of whose members weftd has yet to be told something
     std::vector<Connection*> dirty_;
     std::vector<Connection*> paused_;
     std::vector<Connection*> blocked_;

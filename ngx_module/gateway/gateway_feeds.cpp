@@ -41,6 +41,7 @@ Feed& Gateway::make_feed(std::string_view channel) {
     if (const ChannelRule* rule = rules_.find(channel)) {
         feed->overflow = rule->overflow;
         feed->counted = rule->max_members != 0;
+        if (rule->presence) feed->members = std::make_unique<FeedMembers>(*rule);
     }
     Feed& result = *feed;
     feeds_.emplace(result.name, std::move(feed));
@@ -67,7 +68,11 @@ void Gateway::join(Feed& feed, Connection& connection, bool echo) {
             return;
         }
         subscription.slot = slot;
-        feed.subscribers.push_back({&connection, echo});
+        feed.subscribers.push_back({&connection, echo, feed.members && hears_members(feed, connection)});
+        if (feed.members) {
+            feed.members->deaf += feed.subscribers.back().hears_members ? 0 : 1;
+            member_joined(feed, connection);
+        }
         feed.without_echo += echo ? 0 : 1;
         feed.wires |= bit(connection.wire_->index());
         wires_[connection.wire_->index()] = connection.wire_;
@@ -84,6 +89,7 @@ void Gateway::leave(Feed& feed, Connection& connection) {
     std::erase_if(feed.waiting, [&connection](const auto& waiting) { return waiting.connection == &connection; });
     leave_apart(feed, connection);
     leave_shared(feed, *subscription);
+    if (feed.members) member_left(feed, connection);
     *subscription = connection.subscriptions_.back();
     connection.subscriptions_.pop_back();
     if (connection.subscriptions_.empty()) std::vector<Connection::Subscription>().swap(connection.subscriptions_);
@@ -96,6 +102,7 @@ void Gateway::leave_shared(Feed& feed, Connection::Subscription& subscription) {
     deliver_collected(feed);
     const std::uint32_t slot = std::exchange(subscription.slot, Connection::kWaiting);
     feed.without_echo -= feed.subscribers[slot].echo ? 0 : 1;
+    if (feed.members) feed.members->deaf -= feed.subscribers[slot].hears_members ? 0 : 1;
     counters_.subscriptions.subtract();
     if (slot + 1 != feed.subscribers.size()) {
         feed.subscribers[slot] = feed.subscribers.back();
@@ -115,6 +122,7 @@ void Gateway::drop_if_unused(Feed& feed) {
     // An answer that is still under way must find its feed: were a new feed to take it for its own, it would believe
     // itself settled too early and miss what is published in between.
     if (feed.announced && !feed.settled) return;
+    if (feed.members) forget_members(feed);
     if (feed.announced && link_.up()) {
         outgoing_.mutable_unsubscribe()->set_channel(feed.name);
         send_link(outgoing_);
@@ -127,7 +135,7 @@ void Gateway::drop_if_unused(Feed& feed) {
 
 void Gateway::answer_subscribe(Feed& feed, Connection& connection, std::string_view id, bool resume,
                                std::string_view position) {
-    event::Subscribed subscribed{feed.name, feed.position, false, resume, 0};
+    event::Subscribed subscribed{feed.name, feed.position, false, resume, 0, members_for(feed, connection)};
     if (resume) {
         const auto theirs = Position::parse(position);
         const auto ours = Position::parse(feed.position);
@@ -141,6 +149,10 @@ void Gateway::answer_subscribe(Feed& feed, Connection& connection, std::string_v
 
 void Gateway::settle(Feed& feed, const v1::Subscribed& subscribed) {
     if (feed.settled) return;  // an answer to a repeated announcement says nothing new
+    if (feed.members) {
+        feed.members->count = subscribed.members();
+        if (subscribed.members_known()) tell_members_missed(feed);  // to those who were here before
+    }
     if (subscribed.history()) {
         settle_kept(feed, subscribed);
         return;

@@ -76,7 +76,7 @@ void Gateway::resume(Feed& feed, Connection& connection, std::string_view id, bo
         join(feed, connection, echo);
         ServerFrame frame;
         frame.id = id;
-        frame.body = event::Subscribed{feed.name, feed.position, true, true, 0};
+        frame.body = event::Subscribed{feed.name, feed.position, true, true, 0, members_for(feed, connection)};
         send(connection, frame);
         return;
     }
@@ -147,7 +147,8 @@ void Gateway::forget_history(Feed& feed) {
         frame.body = event::Gap{feed.name};
         if (!apart.answered) {
             frame.id = apart.id;
-            frame.body = event::Subscribed{feed.name, feed.position, false, true, 0};
+            frame.body =
+                event::Subscribed{feed.name, feed.position, false, true, 0, members_for(feed, *apart.connection)};
         }
         send(*apart.connection, frame);
     }
@@ -263,9 +264,14 @@ void Gateway::replay(Feed& feed, std::size_t index, const v1::HistoryPage& page)
         const std::string position = apart.standing.told.text();
         ServerFrame frame;
         frame.id = apart.id;
-        frame.body =
-            event::Subscribed{feed.name, position, !page.lost(), true, static_cast<std::uint32_t>(page.remaining())};
+        frame.body = event::Subscribed{feed.name,
+                                       position,
+                                       !page.lost(),
+                                       true,
+                                       static_cast<std::uint32_t>(page.remaining()),
+                                       members_for(feed, *apart.connection)};
         send(*apart.connection, frame);
+        if (feed.members) member_joined(feed, *apart.connection);
         std::string().swap(apart.id);
     } else if (page.lost()) {  // it went while this reader took its time
         ServerFrame frame;

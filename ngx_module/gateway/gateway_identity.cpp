@@ -90,7 +90,14 @@ void Gateway::leave_what_is_not_granted(Connection& connection) {
     // From behind: leaving puts the last subscription in the place of the one that goes.
     for (std::size_t i = connection.subscriptions_.size(); i-- > 0;) {
         const auto [feed, slot] = connection.subscriptions_[i];
-        if (may_stay(rules_, connection.identity_->grants, connection.user(), feed->name)) continue;
+        if (may_stay(rules_, connection.identity_->grants, connection.user(), feed->name)) {
+            if (!feed->members || slot == Connection::kWaiting) continue;
+            Feed::Subscriber& subscriber = feed->subscribers[slot];
+            feed->members->deaf -= subscriber.hears_members ? 0 : 1;
+            subscriber.hears_members = hears_members(*feed, connection);
+            feed->members->deaf += subscriber.hears_members ? 0 : 1;
+            continue;
+        }
         for (const Feed::Waiting& waiting : feed->waiting) {
             if (waiting.connection != &connection) continue;
             fail(connection, waiting.id,

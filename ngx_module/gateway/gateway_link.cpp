@@ -30,7 +30,10 @@ void Gateway::on_link_up(const v1::Welcome& welcome, Instant) {
         Feed& feed = *(entry++)->second;
         drop_if_unused(feed);
     }
-    for (auto& [name, feed] : feeds_) announce(*feed);
+    for (auto& [name, feed] : feeds_) {
+        announce(*feed);
+        if (feed->members) announce_members(*feed);
+    }
     revocations_.expire(wall_);
     revocations_.for_each([this](const v1::Revocation& revocation) {  // weftd may have forgotten
         *outgoing_.mutable_revocation() = revocation;
@@ -152,6 +155,9 @@ void Gateway::on_link_frame(v1::Frame& frame, Instant) {
         }
         case v1::Frame::kRevocation: on_revocation(frame.revocation()); return;
         case v1::Frame::kHistoryPage: return on_page(frame.history_page());
+        case v1::Frame::kMemberEvent: return on_member_event(frame.member_event());
+        case v1::Frame::kMembersPage: return on_members_page(frame.members_page());
+        case v1::Frame::kMembersReset: return on_members_reset();
         default: return;  // a frame of a later version, or none
     }
 }

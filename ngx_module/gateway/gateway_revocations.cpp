@@ -107,6 +107,7 @@ void Gateway::expel(Connection& connection, const std::string& channel) {
     for (const Feed::Waiting& waiting : feed->waiting) {
         if (waiting.connection == &connection) unanswered.push_back(waiting.id);
     }
+    if (feed->members) member_left(*feed, connection, true);
     leave(*feed, connection);
     for (const std::string& id : unanswered) {
         fail(connection, id, {Code::revoked, "taken out of this channel by the server", {}});

@@ -14,6 +14,7 @@ namespace {
 constexpr ngx_uint_t kMostHistory = 1'000'000;
 constexpr ngx_msec_t kLongestHistory = ngx_msec_t{365} * 24 * 3600 * 1000;
 constexpr ngx_uint_t kMostMembers = 1'000'000'000;
+constexpr ngx_msec_t kLongestDebounce = 600'000;
 
 /// The rule that a block makes, while it is being read.
 struct ChannelOptions {
@@ -37,6 +38,25 @@ char* read_flag(ngx_conf_t* cf, std::string_view name, Words words, ChannelRule&
         return wrong(cf, name, "\"" + option + " on;\" or \"" + option + " off;\"");
     }
     rule.*kFlag = value == "on";
+    return NGX_CONF_OK;
+}
+
+/// presence off; presence on [debounce=TIME]; presence counts;
+char* read_presence(ngx_conf_t* cf, std::string_view name, Words words, ChannelRule& rule) noexcept {
+    const std::string_view value = view(words[0]);
+    const bool known = value == "on" || value == "counts" || value == "off";
+    if (!known || words.size() > 2 || (words.size() == 2 && value != "on")) {
+        return wrong(cf, name, "\"presence on;\" or \"presence off;\" or \"presence counts;\"");
+    }
+    rule.presence = value != "off";
+    rule.presence_counts = value == "counts";
+    if (words.size() == 1) return NGX_CONF_OK;
+    const auto text = parameter(words[1], "debounce");
+    const auto debounce = text ? read_time(*text, 0) : std::nullopt;
+    if (!debounce || *debounce > kLongestDebounce) {
+        return wrong(cf, name, "\"debounce=\" and a time up to 10m, such as \"presence on debounce=10s;\"");
+    }
+    rule.debounce = std::chrono::milliseconds(*debounce);
     return NGX_CONF_OK;
 }
 
@@ -123,7 +143,7 @@ constexpr Option kOptions[] = {
     {"publish", read_flag<&ChannelRule::publish>},
     {"public", read_flag<&ChannelRule::open>},
     {"signal", read_flag<&ChannelRule::signal>},
-    {"presence", read_flag<&ChannelRule::presence>},
+    {"presence", read_presence},
     {"deny", read_deny},
     {"history", read_history},
     {"ack", read_ack},

@@ -161,9 +161,10 @@ tl::expected<std::shared_ptr<const Identity>, event::Error> identify_token(std::
         return tl::unexpected(*used);
     }
     ticket->grants.share();
+    auto info = ticket->info.empty() ? nullptr : std::make_unique<const std::string>(std::move(ticket->info));
     return std::make_shared<const Identity>(Identity{std::move(ticket->user), std::move(ticket->grants),
                                                      ticket->expires_at, Revocations::ticket_hash(ticket->id),
-                                                     wall_now()});
+                                                     wall_now(), std::move(info)});
 }
 
 Verdict identify_client(ngx_http_request_t* request, const LocationSettings& location,

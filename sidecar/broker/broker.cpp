@@ -13,6 +13,7 @@
 #include "broker/history_rules.hpp"
 #include "broker/mesh_interest.hpp"
 #include "broker/pending_reads.hpp"
+#include "broker/presence.hpp"
 #include "broker/replication.hpp"
 #include "broker/sender.hpp"
 #include "weft/channel.hpp"
@@ -59,18 +60,24 @@ struct Broker::State final : private Replication::Events {
     State(BrokerSettings given, std::function<std::uint64_t()> random, Outbox& outbox)
         : settings(std::move(given)),
           sender(outbox),
-          archive(settings.history_bytes, random()),
+          life(random()),
+          archive(settings.history_bytes, life),
           channels(settings.max_channels, settings.channel_linger, std::move(random),
                    [this](Channel& channel) { archive.close(channel); }),
           mesh(sender, channels, settings.mesh_wait),
           replication({.interval = settings.sync_interval,
                        .fill_wait = settings.fill_wait,
                        .expected_peers = settings.expected_peers},
-                      sender, channels, archive, *this) {}
+                      sender, channels, archive, *this),
+          presence({.member_timeout = settings.member_timeout,
+                    .gather_wait = settings.gather_wait,
+                    .expected_peers = settings.expected_peers},
+                   sender, channels, peers_in, life) {}
 
     BrokerSettings settings;
     Sender sender;
     HistoryRules rules;
+    std::uint64_t life;
     Archive archive;
     ChannelTable channels;
     MeshInterest mesh;
@@ -80,7 +87,8 @@ struct Broker::State final : private Replication::Events {
     Revocations revocations;
     std::vector<LinkId> peers_in;                      // every publication to a channel with history goes to them all
     std::unordered_set<Channel*, ByStream> held_back;  // settled, but workers wait until their history is complete
-    Instant clock{};                                   // of the call that the broker is in
+    Presence presence;
+    Instant clock{};  // of the call that the broker is in
     Counts counts{};
     std::vector<Channel*> settled;  // filled by mesh, emptied by answer_settled
     // Frames of the hot path, kept so that their strings are allocated once.
@@ -221,6 +229,8 @@ struct Broker::State final : private Replication::Events {
         answer.set_position(position);
         answer.set_gap(gap);
         answer.set_history(channel.history != nullptr);
+        answer.set_members(presence.members(channel.name));
+        answer.set_members_known(presence.gathered());
         sender.send(link, frame);
     }
 
@@ -559,12 +569,17 @@ struct Broker::State final : private Replication::Events {
             case v1::Frame::kRpc: return on_rpc(link, frame.rpc(), wall);
             case v1::Frame::kRevoke: return on_revoke(link, frame.revoke(), wall);
             case v1::Frame::kRevocation: return on_revocation(link, frame.revocation(), wall);
+            case v1::Frame::kMemberJoin: return presence.join(link, frame.member_join(), now);
+            case v1::Frame::kMemberLeave: return presence.leave(link, frame.member_leave(), now);
+            case v1::Frame::kMemberCount: return presence.count(link, frame.member_count(), now);
+            case v1::Frame::kReadMembers: return presence.read(link, frame.read_members());
             default: return from_dialer(link, from, frame, now);
         }
     }
 
     void from_peer(LinkId link, Link& from, const v1::Frame& frame, Instant now) {
         if (frame.has_read_digest()) return on_read_digest(link, frame.read_digest());
+        if (frame.has_sync_members()) return presence.sync(link, frame.sync_members());
         from_dialer(link, from, frame, now);
     }
 
@@ -588,6 +603,8 @@ struct Broker::State final : private Replication::Events {
             case v1::Frame::kRevocation: return on_revocation(link, frame.revocation(), wall);
             case v1::Frame::kDigest: return replication.on_digest(from.slot, frame.digest(), now);
             case v1::Frame::kHistoryPage: return replication.on_page(from.slot, frame.history_page(), now);
+            case v1::Frame::kMemberChange: return presence.on_change(link, frame.member_change());
+            case v1::Frame::kMemberChanges: return presence.on_changes(link, frame.member_changes(), now);
             default: ++counts.ignored;
         }
     }
@@ -611,6 +628,7 @@ void Broker::on_link_up(LinkId link, LinkRole role, std::string_view name, Insta
     if (role != LinkRole::peer_out) state_->tell_all(link);
     if (role == LinkRole::peer_in) state_->peers_in.push_back(link);
     if (role == LinkRole::peer_out) state_->replication.on_peer_up(slot, link, now);
+    if (role == LinkRole::peer_out) state_->presence.on_peer_up(link, name, now);
 }
 
 void Broker::on_link_down(LinkId link, Instant now) {
@@ -621,7 +639,9 @@ void Broker::on_link_down(LinkId link, Instant now) {
     state_->clock = now;
     state_->reads.forget(link);
     if (gone.role == LinkRole::peer_in) erase_link(state_->peers_in, link);
+    if (gone.role == LinkRole::worker) state_->presence.on_worker_down(link, now);
     if (gone.role == LinkRole::peer_out) {
+        state_->presence.on_peer_down(link, now);
         state_->replication.on_peer_down(gone.slot, link);
         state_->mesh.on_peer_down(gone.slot, link, now, state_->settled);
         return state_->answer_settled();
@@ -654,6 +674,7 @@ void Broker::on_tick(Instant now) {
     state_->mesh.on_tick(now, state_->settled);
     state_->answer_settled();
     state_->tick_history(now);
+    state_->presence.on_tick(now);
     state_->channels.expire(now);
 }
 
@@ -663,6 +684,8 @@ Broker::Counts Broker::counts() const noexcept {
     counts.histories = state_->archive.histories();
     counts.history_bytes = state_->archive.bytes();
     counts.evicted = state_->archive.evicted();
+    counts.members = state_->presence.own();
+    counts.members_refused = state_->presence.refused();
     for (const auto& [id, link] : state_->links) {
         switch (link.role) {
             case LinkRole::worker: ++counts.workers; break;

@@ -32,6 +32,8 @@ struct BrokerSettings {
     std::chrono::milliseconds fill_wait{
         2'000};                      // a node that starts waits for its peers' histories: for a link so long
     std::size_t expected_peers = 0;  // whose histories are waited for
+    std::chrono::milliseconds member_timeout{30'000};  // of a peer that is down, until its members leave
+    std::chrono::milliseconds gather_wait{1'000};      // a node that starts waits so long for its workers' members
 };
 
 class Broker {
@@ -72,6 +74,8 @@ public:
         std::uint64_t ignored;                   // frames without sense from that link
         std::uint64_t histories, history_bytes;  // now
         std::uint64_t evicted;                   // entries that went because of history_bytes
+        std::uint64_t members;                   // now: connections here, in channels with presence
+        std::uint64_t members_refused;           // that were over a bound
     };
     [[nodiscard]] Counts counts() const noexcept;
 

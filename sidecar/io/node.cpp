@@ -18,7 +18,8 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kMaxTick{250};
 constexpr milliseconds kMaxRetry{16};
-constexpr milliseconds kLinger{300};  // of kDrain, left to ZeroMQ for what it holds
+constexpr milliseconds kGatherWait{2'000};  // workers were seen to take 1.5 s to find a new weftd
+constexpr milliseconds kLinger{300};        // of kDrain, left to ZeroMQ for what it holds
 
 BrokerSettings broker_settings(const Config& config) {
     BrokerSettings settings;
@@ -27,6 +28,8 @@ BrokerSettings broker_settings(const Config& config) {
     settings.channel_linger = config.limits.channel_linger;
     settings.history_bytes = config.history.max_bytes;
     settings.sync_interval = config.mesh.sync;
+    settings.member_timeout = config.mesh.member_timeout;
+    settings.gather_wait = kGatherWait;
     settings.expected_peers = config.mesh.peers.size();
     return settings;
 }

@@ -392,7 +392,11 @@ TEST(JsonCodec, SaysWhatIsMissingOrWrong) {
         {R"({"type":"history","payload":{"channel":"c","limit":1.5}})",
          R"("limit" is not a count: expected a whole number from 1 to 4294967295)"},
         {R"({"type":"history","payload":{"channel":"c","after":5}})", R"("after" is not a string: expected a string)"},
-        {R"({"type":"presence"})", R"("presence" is not supported by this server yet)"},
+        {R"({"type":"presence"})", R"("payload" is missing: expected an object)"},
+        {R"({"type":"presence","payload":{"channel":"c","after":5}})",
+         R"("after" is not a string: expected a string of at most 64 bytes)"},
+        {R"({"type":"presence","payload":{"channel":"c","limit":0}})",
+         R"("limit" is not a count: expected a whole number from 1 to 4294967295)"},
     };
     for (const auto& [message, error] : kCases) {
         const Decoded d(message);

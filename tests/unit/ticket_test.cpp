@@ -92,6 +92,28 @@ TEST(TicketVerifier, GivesWhatTheTicketSays) {
     EXPECT_FALSE(ticket->grants.allows_rpc("payments.list"));
 }
 
+TEST(TicketVerifier, PassesInfoThroughByteForByte) {
+    const auto with = [](const std::string& info, const std::string& name = R"("info")") {
+        return verifier_with().verify(
+            ticket_of(claims_with("\"a\":{\"info\":1,\"b\":[\"info\"]}," + name + ":" + info)), at(kNow));
+    };
+    const std::string longest = R"({"x":")" + std::string(kMaxInfo - 8, 'x') + "\"}";
+    for (const std::string& info :
+         {std::string("{}"), std::string(R"({"n":1.50, "s":"\u00e9\"}","o":{"info":[{}]}})"), longest}) {
+        const auto ticket = with(" " + info + "\n");
+        ASSERT_TRUE(ticket) << ticket.error().detail;
+        EXPECT_EQ(ticket->info, info);
+    }
+    EXPECT_EQ(with(longest + "\n").value().info.size(), kMaxInfo);
+    for (const std::string& info : {std::string("1"), std::string("[]"), std::string("\"x\""),
+                                    R"({"x":" )" + std::string(kMaxInfo - 8, 'x') + "\"}"}) {
+        const auto ticket = with(info);
+        ASSERT_FALSE(ticket) << info;
+        EXPECT_EQ(ticket.error().kind, TicketError::Kind::claims);
+    }
+    EXPECT_FALSE(with("{}", R"("\u0069nfo")")) << "rather than to pass something else";
+}
+
 TEST(TicketVerifier, GrantsNothingUnlessTheTicketSaysSo) {
     const auto ticket = verifier_with().verify(ticket_of(claims_with("")), at(kNow));
     ASSERT_TRUE(ticket) << ticket.error().detail;

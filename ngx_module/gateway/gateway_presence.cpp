@@ -1,0 +1,197 @@
+// Channels with presence: what weftd is told of subscribers here, and what they are told of members anywhere.
+#include <algorithm>
+#include <charconv>
+#include <vector>
+
+#include "gateway/gateway.hpp"
+#include "gateway/permission.hpp"
+
+namespace weft {
+
+namespace {
+
+constexpr std::size_t kAnnounceRoom = std::size_t{1}
+                                      << 20;  // bytes that may wait for weftd while members are announced
+
+Member member_of(const v1::Member& member) {
+    return {member.id(), member.client_id(), member.user(), member.info()};
+}
+
+/// A member's id as clients are told it: 16 hex digits.
+std::optional<std::uint64_t> parse_member_id(std::string_view text) {
+    std::uint64_t id = 0;
+    const auto [stop, fault] = std::from_chars(text.data(), text.data() + text.size(), id, 16);
+    if (text.size() != 16 || fault != std::errc() || stop != text.data() + text.size()) return std::nullopt;
+    return id;
+}
+
+}  // namespace
+
+bool Gateway::hears_members(const Feed& feed, const Connection& connection) const noexcept {
+    const ChannelRule* rule = nullptr;
+    return permission(rules_, connection.identity_->grants, connection.user(), Action::presence, feed.name, rule) ==
+           Permission::granted;
+}
+
+void Gateway::announce_later(Feed& feed) {
+    if (std::exchange(feed.members->announcing, true)) return;
+    announcing_.push_back(&feed);
+}
+
+void Gateway::member_joined(Feed& feed, const Connection& connection) {
+    if (feed.members->rule->presence_counts) {
+        feed.members->recount = true;
+        return announce_later(feed);
+    }
+    if (!link_.up()) return;  // on the next link all are announced
+    v1::MemberJoin& join = *outgoing_.mutable_member_join();
+    const Identity& identity = *connection.identity_;
+    join.set_channel(feed.name);
+    join.set_client_id(connection.client_id());
+    join.set_user(identity.user);
+    join.set_info(identity.info ? *identity.info : std::string());
+    join.set_linger_ms(static_cast<std::uint32_t>(feed.members->rule->debounce.count()));
+    send_link(outgoing_);
+}
+
+void Gateway::member_left(Feed& feed, const Connection& connection, bool at_once) {
+    if (feed.members->rule->presence_counts) {
+        feed.members->recount = true;
+        return announce_later(feed);
+    }
+    if (!link_.up()) return;
+    v1::MemberLeave& leave = *outgoing_.mutable_member_leave();
+    leave.set_channel(feed.name);
+    leave.set_client_id(connection.client_id());
+    leave.set_at_once(at_once || connection.close_code() == static_cast<std::uint16_t>(Code::banned) ||
+                      connection.close_code() == static_cast<std::uint16_t>(Code::revoked));
+    send_link(outgoing_);
+}
+
+void Gateway::forget_members(Feed& feed) {
+    if (std::exchange(feed.members->announcing, false)) std::erase(announcing_, &feed);
+    if (!feed.members->rule->presence_counts || !link_.up()) return;
+    outgoing_.mutable_member_count()->set_channel(feed.name);
+    outgoing_.mutable_member_count()->set_count(0);
+    send_link(outgoing_);
+}
+
+void Gateway::announce_members(Feed& feed) {
+    feed.members->unannounced = static_cast<std::uint32_t>(feed.subscribers.size());
+    feed.members->recount = true;
+    announce_later(feed);
+    if (feed.members->rule->presence_counts || !feed.history) return;
+    for (const Apart& apart : feed.history->apart) {
+        if (apart.answered) member_joined(feed, *apart.connection);
+    }
+}
+
+void Gateway::continue_announcing() {
+    while (!announcing_.empty() && link_.up() && link_.queued_bytes() < kAnnounceRoom) {
+        Feed& feed = *announcing_.back();
+        FeedMembers& members = *feed.members;
+        if (members.rule->presence_counts) {
+            if (std::exchange(members.recount, false)) {
+                outgoing_.mutable_member_count()->set_channel(feed.name);
+                outgoing_.mutable_member_count()->set_count(feed.subscribers.size() +
+                                                            (feed.history ? feed.history->apart.size() : 0));
+                send_link(outgoing_);
+            }
+            members.unannounced = 0;
+        }
+        // From the last to the first: who leaves is replaced by the last, who has been announced then.
+        members.unannounced = std::min(members.unannounced, static_cast<std::uint32_t>(feed.subscribers.size()));
+        while (members.unannounced > 0 && link_.queued_bytes() < kAnnounceRoom) {
+            member_joined(feed, *feed.subscribers[--members.unannounced].connection);
+        }
+        if (members.unannounced > 0) return;
+        members.announcing = false;
+        announcing_.pop_back();
+    }
+}
+
+void Gateway::on_member_event(const v1::MemberEvent& event) {
+    Feed* const feed = find_feed(event.channel());
+    if (feed == nullptr || feed->members == nullptr) return;
+    feed->members->count = event.count();
+    if (!event.has_member()) return;
+    ServerFrame frame;
+    frame.body = event::MemberChange{feed->name, member_of(event.member()), event.left(), event.edge(), event.count()};
+    tell_members(*feed, frame);
+}
+
+void Gateway::tell_members(Feed& feed, const ServerFrame& frame) {
+    if (feed.history) {
+        for (const Apart& apart : feed.history->apart) {
+            if (apart.answered && hears_members(feed, *apart.connection)) send(*apart.connection, frame);
+        }
+    }
+    if (feed.members->deaf == 0) return collect(feed, frame);
+    if (feed.members->deaf == feed.subscribers.size()) return;
+    SharedBytes encoded[Wire::kMax];
+    for (const Feed::Subscriber& subscriber : feed.subscribers) {
+        if (!subscriber.hears_members || subscriber.connection->phase() != Connection::Phase::open) continue;
+        SharedBytes& bytes = encoded[subscriber.connection->wire_->index()];
+        if (!bytes) {
+            scratch_.clear();
+            subscriber.connection->wire_->append(frame, scratch_);
+            bytes = SharedBytes(scratch_);
+        }
+        push(*subscriber.connection, bytes, ChunkTag::publications(feed.id));
+    }
+}
+
+void Gateway::tell_members_missed(Feed& feed) {
+    if (feed.subscribers.empty() && !(feed.history && !feed.history->apart.empty())) return;
+    if (feed.members->rule->presence_counts) return;
+    ServerFrame frame;
+    frame.body = event::PresenceGap{feed.name};
+    tell_members(feed, frame);
+}
+
+void Gateway::on_members_reset() {
+    for (auto& [name, feed] : feeds_) {
+        if (feed->members) tell_members_missed(*feed);
+    }
+}
+
+void Gateway::execute(Connection& connection, std::string_view id, const command::Presence& presence) {
+    const ChannelRule* rule = nullptr;
+    if (!allowed(connection, id, Action::presence, presence.channel, rule)) return;
+    const auto after = presence.after.empty() ? std::optional<std::uint64_t>(0) : parse_member_id(presence.after);
+    if (!after) {
+        fail(connection, id, {Code::invalid_message, "\"after\" is not usable: expected a member's id", {}});
+        return;
+    }
+    const std::uint64_t number =
+        new_request({&connection, nullptr, std::string(id),
+                     rule->presence_counts ? Request::Kind::member_count : Request::Kind::members, false,
+                     std::string(presence.channel)});
+    if (number == 0) {
+        fail_unavailable(connection, id);
+        return;
+    }
+    v1::ReadMembers& read = *outgoing_.mutable_read_members();
+    read.set_request(number);
+    read.set_channel(presence.channel.data(), presence.channel.size());
+    read.set_after(*after);
+    read.set_limit(rule->presence_counts ? 1 : presence.limit);
+    send_link(outgoing_);
+}
+
+void Gateway::on_members_page(const v1::MembersPage& page) {
+    const Request request = take_request(page.request());
+    if (request.connection == nullptr) return;
+    std::vector<Member> members;
+    const bool listed = request.kind == Request::Kind::members;
+    if (listed) {
+        members.reserve(static_cast<std::size_t>(page.members_size()));
+        for (const v1::Member& member : page.members()) members.push_back(member_of(member));
+    }
+    ServerFrame frame;
+    frame.id = request.id;
+    frame.body = event::Members{request.channel, members, page.count(), page.users(), page.complete(), listed};
+    send(*request.connection, frame);
+}
+
+}  // namespace weft

@@ -1,0 +1,348 @@
+#include "broker/presence.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "weft/channel.hpp"
+#include "weft/codes.hpp"
+
+namespace weft {
+
+Presence::Presence(Settings settings, Sender& sender, ChannelTable& channels, const std::vector<LinkId>& peers_in,
+                   std::uint64_t life)
+    : settings_(settings),
+      sender_(sender),
+      channels_(channels),
+      peers_in_(peers_in),
+      life_(life == 0 ? 1 : life),
+      nodes_(1) {}
+
+Roster* Presence::find_roster(std::string_view channel) {
+    const auto found = rosters_.find(channel);
+    return found == rosters_.end() ? nullptr : &found->second;
+}
+
+Roster& Presence::roster(const std::string& channel) {
+    return rosters_.try_emplace(channel, channel).first->second;
+}
+
+void Presence::drop_if_empty(Roster& roster) {
+    if (roster.empty()) rosters_.erase(rosters_.find(roster.name()));
+}
+
+std::uint64_t Presence::members(std::string_view channel) const {
+    const auto found = rosters_.find(channel);
+    return found == rosters_.end() ? 0 : found->second.members();
+}
+
+// --- links --------------------------------------------------------------------------------------------------------
+
+void Presence::begin(Instant now) {
+    if (std::exchange(begun_, true)) return;
+    begun_at_ = now;
+}
+
+void Presence::awaits(LinkId link) {
+    if (!gathered_ && std::ranges::find(awaiting_, link) == awaiting_.end()) awaiting_.push_back(link);
+}
+
+void Presence::on_worker_down(LinkId link, Instant now) {
+    std::erase(awaiting_, link);
+    std::erase_if(held_reads_, [link](const auto& read) { return read.first == link; });
+    std::vector<Attendance*> theirs;
+    for (const auto& [version, own] : changes_) {
+        if (own->link == link || own->counts.contains(link)) theirs.push_back(own);
+    }
+    for (const auto& [deadline, own] : deadlines_) {
+        if (own->link == link && own->held) theirs.push_back(own);
+    }
+    for (Attendance* const own : theirs) {
+        if (own->key.client == 0) {
+            own->counts.erase(link);
+            recounted(*own);
+        } else if (own->held) {
+            end(*own);
+        } else if (!own->lingering) {
+            linger(*own, now);
+        }
+    }
+}
+
+// --- own members --------------------------------------------------------------------------------------------------
+
+void Presence::join(LinkId link, const v1::MemberJoin& join, Instant now) {
+    begin(now);
+    awaits(link);
+    if (!is_channel_name(join.channel()) || join.client_id() == 0 || join.user().size() > kMaxUser ||
+        join.info().size() > kMaxInfo) {
+        return void(++refused_);
+    }
+    Roster* known = find_roster(join.channel());
+    const Attendance::Key key{0, join.client_id()};
+    if (Attendance* const own = known == nullptr ? nullptr : known->find(key)) {
+        own->link = link;
+        if (!own->lingering) return;
+        clear_deadline(*own);
+        own->lingering = false;
+        return changed(*own);
+    }
+    if (own_ >= kMaxMembers || (known != nullptr && known->members() >= kMaxChannelMembers)) return void(++refused_);
+    Roster& in = roster(join.channel());
+    Attendance& own = in.add(key);
+    ++own_;
+    own.link = link;
+    own.user = join.user();
+    own.info = join.info();
+    own.linger = std::min(std::chrono::milliseconds(join.linger_ms()), kMaxLinger);
+    const bool there = !own.user.empty() && in.has_user(own.user);
+    if (there && own.linger.count() > 0 && in.vacant(own.user, own.info) == 0) {
+        in.hold(own);
+        return set_deadline(own, now + own.linger);
+    }
+    reveal(own);
+}
+
+void Presence::leave(LinkId link, const v1::MemberLeave& leave, Instant now) {
+    Roster* const in = find_roster(leave.channel());
+    Attendance* const own = in == nullptr ? nullptr : in->find({0, leave.client_id()});
+    if (own == nullptr || own->link != link || own->key.client == 0) return;
+    if (own->held || leave.at_once() || own->linger.count() == 0) return end(*own);
+    if (!own->lingering) linger(*own, now);
+}
+
+void Presence::count(LinkId link, const v1::MemberCount& count, Instant now) {
+    begin(now);
+    awaits(link);
+    if (!is_channel_name(count.channel())) return void(++refused_);
+    Roster* known = find_roster(count.channel());
+    if (known == nullptr && count.count() == 0) return;
+    Roster& in = roster(count.channel());
+    Attendance* own = in.find({0, 0});
+    if (own == nullptr) {
+        if (own_ >= kMaxMembers) {
+            drop_if_empty(in);
+            return void(++refused_);
+        }
+        own = &in.add({0, 0});
+        ++own_;
+    }
+    if (count.count() == 0) {
+        own->counts.erase(link);
+    } else {
+        own->counts[link] = count.count();
+    }
+    recounted(*own);
+}
+
+void Presence::recounted(Attendance& own) {
+    std::uint64_t sum = 0;
+    for (const auto& [worker, connections] : own.counts) sum += connections;
+    recount_.insert(own.roster->name());
+    own.roster->set_count(own, sum);
+    if (sum == 0) return end(own);
+    changed(own);
+}
+
+void Presence::reveal(Attendance& own) {
+    if (own.held) own.roster->release(own);
+    clear_deadline(own);
+    const std::uint64_t place = own.user.empty() ? 0 : own.roster->vacant(own.user, own.info);
+    show(own, place != 0 ? place : own.key.client);
+    changed(own);
+}
+
+void Presence::linger(Attendance& own, Instant now) {
+    if (own.linger.count() == 0) return end(own);
+    own.lingering = true;
+    set_deadline(own, now + own.linger);
+    changed(own);
+    const std::string user = own.user;
+    fill_vacancies(*own.roster, user);
+}
+
+void Presence::end(Attendance& own) {
+    clear_deadline(own);
+    Roster& in = *own.roster;
+    if (!own.held && own.version != 0) {
+        changes_.erase(own.version);
+        ++version_;
+        if (!peers_in_.empty()) {
+            change_.mutable_member_change()->set_version(version_);
+            v1::MemberEntry& entry = *change_.mutable_member_change()->mutable_entry();
+            entry.Clear();
+            entry.set_channel(in.name());
+            entry.set_client_id(own.key.client);
+            entry.set_gone(true);
+            sender_.send(peers_in_, change_);
+        }
+    }
+    --own_;
+    if (own.id != 0) hide(own, own.id);
+    in.remove(own);
+    drop_if_empty(in);
+}
+
+void Presence::describe(const Attendance& attendance, v1::MemberEntry& entry) {
+    entry.Clear();
+    entry.set_channel(attendance.roster->name());
+    entry.set_client_id(attendance.key.client);
+    entry.set_id(attendance.id);
+    entry.set_user(attendance.user);
+    entry.set_info(attendance.info);
+    entry.set_lingering(attendance.lingering);
+    entry.set_count(attendance.count);
+}
+
+void Presence::changed(Attendance& own) {
+    if (own.held) return;
+    if (own.version != 0) changes_.erase(own.version);
+    own.version = ++version_;
+    changes_.emplace_hint(changes_.end(), own.version, &own);
+    if (peers_in_.empty()) return;
+    change_.mutable_member_change()->set_version(version_);
+    describe(own, *change_.mutable_member_change()->mutable_entry());
+    sender_.send(peers_in_, change_);
+}
+
+void Presence::set_deadline(Attendance& own, Instant at) {
+    clear_deadline(own);
+    own.deadline = deadlines_.emplace(at, &own);
+}
+
+void Presence::clear_deadline(Attendance& own) {
+    if (!own.deadline) return;
+    deadlines_.erase(*own.deadline);
+    own.deadline.reset();
+}
+
+// --- what is told -------------------------------------------------------------------------------------------------
+
+void Presence::fill_vacancies(Roster& roster, const std::string& user) {
+    if (user.empty()) return;
+    while (Attendance* const own = roster.held_for_vacancy(user)) reveal(*own);
+}
+
+void Presence::show(Attendance& attendance, std::uint64_t id) {
+    const Roster::Told told = attendance.roster->show(attendance, id);
+    if (told.changed) tell(attendance, id, false, told.edge);
+}
+
+void Presence::hide(Attendance& attendance, std::uint64_t id) {
+    Roster& in = *attendance.roster;
+    if (!attendance.user.empty() && in.last_of_user(attendance)) {
+        // The user doesn't go while there is another connection that nobody has been told of.
+        if (Attendance* const next = in.held(attendance.user)) reveal(*next);
+    }
+    const Roster::Told told = in.hide(attendance, id);
+    if (told.changed) tell(attendance, id, true, told.edge);
+}
+
+void Presence::tell(const Attendance& attendance, std::uint64_t id, bool left, bool edge) {
+    const Roster& in = *attendance.roster;
+    const Channel* const channel = channels_.find(in.name());
+    if (channel == nullptr || channel->workers.empty()) return;
+    if (!gathered_) return void(recount_.insert(in.name()));
+    v1::MemberEvent& event = *event_.mutable_member_event();
+    event.set_channel(in.name());
+    event.set_count(in.members());
+    event.set_left(left);
+    event.set_edge(edge);
+    event.mutable_member()->set_id(id);
+    event.mutable_member()->set_client_id(attendance.key.client);
+    event.mutable_member()->set_user(attendance.user);
+    event.mutable_member()->set_info(attendance.info);
+    sender_.send(channel->workers, event_);
+}
+
+void Presence::tell_count(const std::string& name) {
+    const Channel* const channel = channels_.find(name);
+    if (channel == nullptr || channel->workers.empty()) return;
+    v1::Frame frame;
+    frame.mutable_member_event()->set_channel(name);
+    frame.mutable_member_event()->set_count(members(name));
+    sender_.send(channel->workers, frame);
+}
+
+void Presence::read(LinkId link, const v1::ReadMembers& request) {
+    if (gathered_) return answer(link, request);
+    if (held_reads_.size() < kMaxHeldReads) return void(held_reads_.emplace_back(link, request));
+    v1::Frame frame;
+    frame.mutable_failed()->set_request(request.request());
+    frame.mutable_failed()->set_code(static_cast<std::uint32_t>(Code::unavailable));
+    frame.mutable_failed()->set_message("this node has just started and doesn't know all members yet");
+    frame.mutable_failed()->set_retry_after_ms(static_cast<std::uint32_t>(settings_.gather_wait.count()));
+    sender_.send(link, frame);
+}
+
+void Presence::answer(LinkId link, const v1::ReadMembers& request) {
+    constexpr std::size_t kAround = 32;  // bytes of a member besides its texts
+    v1::Frame frame;
+    v1::MembersPage& page = *frame.mutable_members_page();
+    page.set_request(request.request());
+    page.set_complete(true);
+    if (const Roster* const in = find_roster(request.channel())) {
+        page.set_count(in->members());
+        page.set_users(in->users());
+        const std::size_t most =
+            request.limit() == 0 ? kPageMembers : std::min<std::size_t>(request.limit(), kPageMembers);
+        std::size_t bytes = 0;
+        in->list(request.after(), [&](const Attendance& attendance) {
+            bytes += attendance.user.size() + attendance.info.size() + kAround;
+            if (static_cast<std::size_t>(page.members_size()) == most || bytes > kPageBytes) {
+                page.set_complete(false);
+                return false;
+            }
+            v1::Member& member = *page.add_members();
+            member.set_id(attendance.id);
+            member.set_client_id(attendance.key.client);
+            member.set_user(attendance.user);
+            member.set_info(attendance.info);
+            return true;
+        });
+    }
+    sender_.send(link, frame);
+}
+
+void Presence::finish_gathering() {
+    gathered_ = true;
+    v1::Frame frame;
+    frame.mutable_members_reset();
+    sender_.send(awaiting_, frame);
+    awaiting_.clear();
+    for (const auto& [link, request] : std::exchange(held_reads_, {})) answer(link, request);
+}
+
+void Presence::on_tick(Instant now) {
+    begin(now);
+    if (!gathered_) {
+        const auto waited = now - begun_at_;
+        const auto synced = static_cast<std::size_t>(std::ranges::count_if(nodes_, &Node::synced));
+        const bool complete = waited >= settings_.gather_wait && synced >= settings_.expected_peers;
+        if (complete || waited >= settings_.gather_limit) finish_gathering();
+    }
+    for (std::size_t i = 1; i < nodes_.size(); ++i) {
+        if (!nodes_[i].drop_at || now < *nodes_[i].drop_at) continue;
+        nodes_[i].drop_at.reset();
+        collect_departures(static_cast<NodeIndex>(i), nodes_[i].link == 0);
+    }
+    std::size_t left = kMaxEndings;
+    while (left > 0 && !deadlines_.empty() && deadlines_.begin()->first <= now) {
+        --left;
+        Attendance& own = *deadlines_.begin()->second;
+        own.held ? reveal(own) : end(own);
+    }
+    for (; left > 0 && !departures_.empty(); --left) {
+        const Departure next = std::move(departures_.front());
+        departures_.pop_front();
+        Roster* const in = find_roster(next.channel);
+        Attendance* const gone = in == nullptr ? nullptr : in->find(next.key);
+        if (gone != nullptr && gone->round == next.round) forget(*gone);
+    }
+    if (!gathered_) return;
+    for (left = kMaxEndings; left > 0 && !recount_.empty(); --left) {
+        tell_count(*recount_.begin());
+        recount_.erase(recount_.begin());
+    }
+}
+
+}  // namespace weft
