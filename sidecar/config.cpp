@@ -1,5 +1,6 @@
 #include "config.hpp"
 
+#include <arpa/inet.h>
 #include <unistd.h>
 #include <yaml-cpp/yaml.h>
 
@@ -215,7 +216,8 @@ private:
                   {"log", [this](const YAML::Node& node, const std::string& key) { read_log(node, key); }},
                   {"limits", [this](const YAML::Node& node, const std::string& key) { read_limits(node, key); }},
                   {"history", [this](const YAML::Node& node, const std::string& key) { read_history(node, key); }},
-                  {"http", nullptr},
+                  {"http", value("an address such as 127.0.0.1:7480, or off",
+                                 [this](const std::string& text) { return set_http(config_, text); })},
                   {"hooks", nullptr}});
     }
 
@@ -479,6 +481,34 @@ std::string set_node(Config& config, std::string_view text) {
     return {};
 }
 
+std::string Config::Http::text() const {
+    if (port == 0) return "off";
+    return (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + std::to_string(port);
+}
+
+std::string set_http(Config& config, std::string_view text) {
+    if (text == "off") {
+        config.http = {};
+        return {};
+    }
+    const auto wrong = [&] {
+        return quoted(text) + " is not an address; expected an IP address and a port such as 127.0.0.1:7480, or off";
+    };
+    const std::size_t colon = text.rfind(':');
+    if (colon == std::string_view::npos) return wrong();
+    std::string host(text.substr(0, colon));
+    const std::string_view digits = text.substr(colon + 1);
+    int port = 0;
+    const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    if (read.ec != std::errc{} || read.ptr != digits.data() + digits.size() || port < 1 || port > 65535) return wrong();
+    const bool v6 = host.size() > 2 && host.front() == '[' && host.back() == ']';
+    if (v6) host = host.substr(1, host.size() - 2);
+    unsigned char address[16];
+    if (::inet_pton(v6 ? AF_INET6 : AF_INET, host.c_str(), address) != 1) return wrong();
+    config.http = {std::move(host), port};
+    return {};
+}
+
 std::string set_workers_listen(Config& config, std::string_view text) {
     const auto endpoint = Endpoint::parse(text, Endpoint::Use::listen);
     if (!endpoint) return endpoint.error();
@@ -516,6 +546,7 @@ std::vector<std::string> keys_that_need_a_restart(const Config& running, const C
     compare("mesh.sync", running.mesh.sync, wanted.mesh.sync);
     compare("mesh.member_timeout", running.mesh.member_timeout, wanted.mesh.member_timeout);
     compare("history.max_bytes", running.history.max_bytes, wanted.history.max_bytes);
+    compare("http", running.http.text(), wanted.http.text());
     compare("log.format", running.log.format, wanted.log.format);
     compare("log.level", running.log.level, wanted.log.level);
     compare("limits.max_channels", running.limits.max_channels, wanted.limits.max_channels);

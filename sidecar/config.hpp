@@ -41,6 +41,14 @@ struct Config {
         bool operator==(const History&) const = default;
     } history;
 
+    /// Where /healthz, /readyz and /metrics are answered.
+    struct Http {
+        std::string host;  // an IP address
+        int port = 0;      // 0: nowhere
+        [[nodiscard]] std::string text() const;
+        bool operator==(const Http&) const = default;
+    } http;
+
     struct Log {
         LogFormat format = LogFormat::text;
         LogLevel level = LogLevel::info;
@@ -85,6 +93,7 @@ inline constexpr std::size_t kMaxConfigBytes = 1 << 20;
 /// was expected (empty: it is set).
 std::string set_node(Config& config, std::string_view text);
 std::string set_workers_listen(Config& config, std::string_view text);
+std::string set_http(Config& config, std::string_view text);
 std::string set_log_level(Config& config, std::string_view text);
 
 /// The keys in which `wanted` differs from `running` and which a running weftd can't change ("mesh.listen").

@@ -222,6 +222,12 @@ std::vector<LinkPort::Peer> LinkPort::peers() {
     return out;
 }
 
+std::size_t LinkPort::queued_bytes() const {
+    std::size_t bytes = 0;
+    for (const auto& [routing_id, dialer] : dialers_) bytes += dialer->listener_.queued_bytes();
+    return bytes;
+}
+
 LinkPort::Dialer* LinkPort::dialer(std::string_view routing_id, zmq::message_t& message, Instant now) {
     const auto found = dialers_.find(routing_id);
     if (found != dialers_.end()) return found->second.get();

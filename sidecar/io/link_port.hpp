@@ -50,6 +50,8 @@ public:
         bool* judged;  // for the caller's use; false in a new session
     };
     [[nodiscard]] std::vector<Peer> peers();
+    /// That wait for all dialers together.
+    [[nodiscard]] std::size_t queued_bytes() const;
 
 private:
     class Dialer;

@@ -86,6 +86,10 @@ Node::Node(Config config, Reload reload, Log& log)
     workers_ = listen(config_.workers.listen, LinkRole::worker, workers_file_);
     if (!config_.mesh.listen.empty()) incoming_ = listen(config_.mesh.listen, LinkRole::peer_in, mesh_file_);
     mesh_.set_peers(config_.mesh.peers, monotonic_now());
+    if (config_.http.port != 0) {
+        status_ = std::make_unique<StatusServer>(config_.http.host, config_.http.port);
+        log_.info("http", {{"listen", config_.http.text()}});
+    }
 }
 
 Node::~Node() = default;
@@ -187,6 +191,23 @@ bool Node::receive(Instant now) {
     return more;
 }
 
+void Node::show_status(Instant now) {
+    if (!status_) return;
+    NodeStatus status;
+    status.node = config_.node;
+    status.filled = ready_;
+    status.stopping = stop_signal_ != 0;
+    status.at = now;
+    status.counts = gate_.counts();
+    status.worker_bytes = workers_->queued_bytes();
+    if (incoming_) status.peer_in_bytes = incoming_->queued_bytes();
+    status.history_max_bytes = config_.history.max_bytes;
+    for (const auto& link : mesh_.links()) {
+        status.peers.push_back({link->endpoint(), link->node(), link->up(), link->queued_bytes()});
+    }
+    status_->show(std::move(status));
+}
+
 void Node::tick(Instant now) {
     next_tick_ = now + tick_every_;
     workers_->tick(now);
@@ -197,6 +218,7 @@ void Node::tick(Instant now) {
     mesh_.tick(now);
     gate_.tick(now);
     service_.pet(now);
+    show_status(now);
 }
 
 void Node::on_signals(Instant now) {
@@ -233,6 +255,7 @@ void Node::drain() {
     const Instant begin = monotonic_now();
     log_.info("draining", {{"signal", signal_name(stop_signal_)}});
     service_.send("STOPPING=1");
+    show_status(begin);
     workers_->close_links(begin);
     if (incoming_) incoming_->close_links(begin);
     mesh_.close_links(begin);

@@ -18,6 +18,7 @@
 #include "io/service_notify.hpp"
 #include "io/signals.hpp"
 #include "io/socket_file.hpp"
+#include "io/status_server.hpp"
 
 namespace weft {
 
@@ -37,6 +38,7 @@ public:
 private:
     [[nodiscard]] Instant::duration until_next_turn(Instant now, bool more) const;
     void say_ready();
+    void show_status(Instant now);
     void watch(zmq::socket_ref socket);
     bool any_readable();
     bool receive(Instant now);
@@ -60,6 +62,7 @@ private:
     std::unique_ptr<LinkPort> workers_;
     std::unique_ptr<LinkPort> incoming_;  // peers; none without mesh.listen
     Mesh mesh_;
+    std::unique_ptr<StatusServer> status_;  // none without http
 
     std::vector<pollfd> items_;
     Instant next_tick_{};

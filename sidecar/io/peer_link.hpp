@@ -46,6 +46,7 @@ public:
 
     [[nodiscard]] const std::string& endpoint() const noexcept { return endpoint_; }
     [[nodiscard]] bool up() const noexcept { return id_ != 0; }
+    [[nodiscard]] std::size_t queued_bytes() const noexcept { return dialer_.queued_bytes(); }
     [[nodiscard]] bool unwanted() const noexcept { return unwanted_; }  // closed, and not to be opened again
     /// Of the node that was last reached; empty and 0 before the first time.
     [[nodiscard]] const std::string& node() const noexcept { return node_; }

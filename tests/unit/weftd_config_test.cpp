@@ -102,7 +102,15 @@ TEST(WeftdConfig, NamesPlaceKeyFaultAndExpectationOfEveryError) {
         {"history: {max_bytes: 1k}", "w.yaml:1:22: history.max_bytes: \"1k\" is out of range; expected 1m to 1024g"},
         {"history: 256m", "w.yaml:1:10: history: is not a map; expected keys with values (max_bytes)"},
         {"mesh: {sync: 1ms}", "w.yaml:1:14: mesh.sync: \"1ms\" is out of range; expected 100ms to 10m"},
-        {"http: 127.0.0.1:7480", "w.yaml:1:1: http: not supported yet"},
+        {"http: 7480",
+         "w.yaml:1:7: http: \"7480\" is not an address; expected an IP address and a port such as "
+         "127.0.0.1:7480, or off"},
+        {"http: localhost:7480",
+         "w.yaml:1:7: http: \"localhost:7480\" is not an address; expected an IP address and a "
+         "port such as 127.0.0.1:7480, or off"},
+        {"http: 127.0.0.1:70000",
+         "w.yaml:1:7: http: \"127.0.0.1:70000\" is not an address; expected an IP address and "
+         "a port such as 127.0.0.1:7480, or off"},
         {"hooks: {}", "w.yaml:1:1: hooks: not supported yet"},
         // Shapes.
         {"just words",

@@ -1,0 +1,31 @@
+// What a node says of itself to those who watch it: a copy, so that it can be read in another thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "broker/broker.hpp"
+#include "weft/time.hpp"
+
+namespace weft {
+
+struct NodeStatus {
+    struct Peer {              // one that this node dials
+        std::string endpoint;  // as in mesh.peers
+        std::string node;      // its name, once it has been reached
+        bool up = false;
+        std::uint64_t queued = 0;  // bytes that wait for it
+    };
+    std::string node;
+    bool filled = false;    // its history is what its peers have, as far as they could be reached in time
+    bool stopping = false;  // it was told to end
+    Instant at{};           // the turn of the event loop that says so
+    Broker::Counts counts{};
+    std::uint64_t worker_bytes = 0;       // that wait for workers
+    std::uint64_t peer_in_bytes = 0;      // that wait for peers that dialed
+    std::uint64_t history_max_bytes = 0;  // history.max_bytes
+    std::vector<Peer> peers;
+};
+
+}  // namespace weft

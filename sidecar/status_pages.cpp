@@ -1,0 +1,124 @@
+#include "status_pages.hpp"
+
+#include <prometheus/text_serializer.h>
+
+#include "version.hpp"
+
+namespace weft {
+
+namespace {
+
+std::string quoted(std::string_view text) {
+    std::string out = "\"";
+    for (const char c : text) {
+        if (c == '"' || c == '\\') out += '\\';
+        out += static_cast<unsigned char>(c) < 0x20 ? '?' : c;
+    }
+    return out += '"';
+}
+
+/// Why it isn't healthy; empty when it is.
+std::string stall(const NodeStatus& status, Instant now) {
+    if (now - status.at < kMaxStall) return {};
+    return "the event loop hasn't turned for " + std::to_string((now - status.at).count()) + " ms";
+}
+
+StatusPage page(const NodeStatus& status, const std::string& why_not) {
+    StatusPage page;
+    page.good = why_not.empty();
+    page.text = std::string("{\"ok\":") + (page.good ? "true" : "false") + ",\"node\":" + quoted(status.node);
+    if (!page.good) page.text += ",\"why\":" + quoted(why_not);
+    return page;
+}
+
+class Families {
+public:
+    void gauge(const char* name, const char* help, std::uint64_t value) { one(name, help, value, false); }
+    void counter(const char* name, const char* help, std::uint64_t value) { one(name, help, value, true); }
+
+    /// Valid until the next one is added.
+    prometheus::MetricFamily& add(const char* name, const char* help, bool counts = false) {
+        prometheus::MetricFamily& family = families_.emplace_back();
+        family.name = std::string("weftd_") + name;
+        family.help = help;
+        family.type = counts ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge;
+        return family;
+    }
+    static void value(prometheus::MetricFamily& family, std::uint64_t value,
+                      std::vector<prometheus::ClientMetric::Label> labels = {}) {
+        prometheus::ClientMetric& metric = family.metric.emplace_back();
+        metric.label = std::move(labels);
+        const bool counts = family.type == prometheus::MetricType::Counter;
+        (counts ? metric.counter.value : metric.gauge.value) = static_cast<double>(value);
+    }
+    [[nodiscard]] std::string text() const { return prometheus::TextSerializer().Serialize(families_); }
+
+private:
+    void one(const char* name, const char* help, std::uint64_t number, bool counts) {
+        value(add(name, help, counts), number);
+    }
+    std::vector<prometheus::MetricFamily> families_;
+};
+
+}  // namespace
+
+StatusPage health_page(const NodeStatus& status, Instant now) {
+    StatusPage health = page(status, stall(status, now));
+    health.text += "}\n";
+    return health;
+}
+
+StatusPage ready_page(const NodeStatus& status, Instant now) {
+    std::string why_not = stall(status, now);
+    if (why_not.empty() && status.stopping) why_not = "it is shutting down";
+    if (why_not.empty() && !status.filled) why_not = "it is still fetching history from its peers";
+    StatusPage ready = page(status, why_not);
+    ready.text += ",\"workers\":" + std::to_string(status.counts.workers) + ",\"peers\":[";
+    for (const NodeStatus::Peer& peer : status.peers) {
+        if (&peer != status.peers.data()) ready.text += ',';
+        ready.text += "{\"endpoint\":" + quoted(peer.endpoint) + ",\"node\":" + quoted(peer.node) +
+                      ",\"up\":" + (peer.up ? "true" : "false") + "}";
+    }
+    ready.text += "]}\n";
+    return ready;
+}
+
+std::string metrics_page(const NodeStatus& status, Instant now) {
+    const Broker::Counts& counts = status.counts;
+    Families all;
+    Families::value(all.add("info", "The version of weftd, and the name of its node"), 1,
+                    {{"version", WEFT_VERSION}, {"node", status.node}});
+    all.gauge("ready", "1 when /readyz says so", ready_page(status, now).good ? 1 : 0);
+    all.gauge("workers", "nginx workers (and tools) that are linked", counts.workers);
+    all.gauge("channels", "Channels that are known: wanted, with history, or lingering", counts.channels);
+    all.gauge("channels_with_history", "Channels of which history is kept", counts.histories);
+    all.gauge("history_bytes", "Bytes of all histories", counts.history_bytes);
+    all.gauge("history_max_bytes", "history.max_bytes", status.history_max_bytes);
+    all.counter("history_evicted_total", "Entries that went because of history.max_bytes", counts.evicted);
+    all.counter("published_total", "Publications that workers here brought and that were accepted", counts.published);
+    all.counter("delivered_total", "Publications handed to links, once for each", counts.delivered);
+    all.counter("signals_total", "Signals from workers here", counts.signals);
+    all.counter("rpcs_total", "Calls from workers here", counts.rpcs);
+    all.counter("revocations_total", "Disconnects, bans and the like that were asked for here", counts.revocations);
+    all.counter("gaps_total", "Losses on the way from a peer that were told to workers", counts.gaps);
+    all.counter("ignored_frames_total", "Frames that made no sense from the link they came by", counts.ignored);
+    auto& links = all.add("links", "Links that are up, by role");
+    Families::value(links, counts.workers, {{"role", "worker"}});
+    Families::value(links, counts.peers_in, {{"role", "peer_in"}});
+    Families::value(links, counts.peers_out, {{"role", "peer_out"}});
+    auto& queued = all.add("queued_bytes", "Bytes that wait for links, by role; see limits.queue");
+    Families::value(queued, status.worker_bytes, {{"role", "worker"}});
+    Families::value(queued, status.peer_in_bytes, {{"role", "peer_in"}});
+    if (!status.peers.empty()) {
+        const auto labels = [](const NodeStatus::Peer& peer) {
+            return std::vector<prometheus::ClientMetric::Label>{{"endpoint", peer.endpoint}, {"node", peer.node}};
+        };
+        auto& up = all.add("peer_up", "1 when the link that this node dialed is up");
+        for (const NodeStatus::Peer& peer : status.peers) Families::value(up, peer.up ? 1 : 0, labels(peer));
+        auto& waiting = all.add("peer_queued_bytes", "Bytes that wait for a peer that this node dialed");
+        for (const NodeStatus::Peer& peer : status.peers) Families::value(waiting, peer.queued, labels(peer));
+    }
+    return all.text();
+}
+
+}  // namespace weft
