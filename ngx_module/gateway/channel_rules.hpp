@@ -39,6 +39,7 @@ struct ChannelRule {
     std::uint32_t max_members = 0;             // subscribed connections of this nginx; 0: any number
     std::uint32_t history_count = 0;           // publications that are kept; 0: none
     std::chrono::milliseconds history_age{0};  // and for how long
+    bool latest = false;                       // a subscriber that names no position is given the newest publication
 };
 
 class ChannelRules {

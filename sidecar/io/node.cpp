@@ -28,6 +28,9 @@ BrokerSettings broker_settings(const Config& config) {
     settings.history_bytes = config.history.max_bytes;
     settings.sync_interval = config.mesh.sync;
     settings.expected_peers = config.mesh.peers.size();
+    settings.ack_timeout = config.publish.ack_timeout;
+    settings.id_window = config.publish.id_window;
+    settings.id_bytes = config.publish.id_bytes;
     return settings;
 }
 
@@ -193,7 +196,26 @@ void Node::tick(Instant now) {
     }
     mesh_.tick(now);
     gate_.tick(now);
+    warn_of_unacknowledged();
     service_.pet(now);
+}
+
+/// Once, when it begins, and again only after peers have been there in between.
+void Node::warn_of_unacknowledged() {
+    const Broker::Counts counts = gate_.counts();
+    if (counts.peers_in > 0) warned_alone_ = false;
+    const bool news = counts.unacknowledged > unacknowledged_;
+    unacknowledged_ = counts.unacknowledged;
+    if (!news || counts.peers_in > 0 || warned_alone_) return;
+    warned_alone_ = true;
+    log_.warn("no_peer_to_acknowledge",
+              {{"node", config_.node},
+               {"peers", config_.mesh.peers.size()},
+               {"why", config_.mesh.peers.empty()
+                           ? "nginx.conf says \"ack peer\" of a channel, and this node has no mesh.peers; its "
+                             "publications are refused with 4017"
+                           : "no peer has a link to this node; publications to channels with \"ack peer\" are refused "
+                             "with 4017 until one has"}});
 }
 
 void Node::on_signals(Instant now) {
