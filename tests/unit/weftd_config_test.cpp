@@ -113,7 +113,8 @@ TEST(WeftdConfig, NamesPlaceKeyFaultAndExpectationOfEveryError) {
         // Shapes.
         {"just words",
          "w.yaml:1:1: is not a map; expected keys with values (node, workers, mesh, log, limits, history, publish)"},
-        {"- node", "w.yaml:1:1: is not a map; expected keys with values (node, workers, mesh, log, limits, history, publish)"},
+        {"- node",
+         "w.yaml:1:1: is not a map; expected keys with values (node, workers, mesh, log, limits, history, publish)"},
         {"workers: ipc:///x", "w.yaml:1:10: workers: is not a map; expected keys with values (listen, mode, group)"},
         {"node: [a]", "w.yaml:1:7: node: is a list; expected a name"},
         {"node: {a: b}", "w.yaml:1:7: node: is a map; expected a name"},
