@@ -49,6 +49,10 @@ constexpr std::string_view kKeys[] = {
     "limits.channel_linger",
     "history",
     "history.max_bytes",
+    "publish",
+    "publish.ack_timeout",
+    "publish.id_window",
+    "publish.id_bytes",
     "http",
     "hooks",
 };
@@ -218,6 +222,7 @@ private:
                   {"history", [this](const YAML::Node& node, const std::string& key) { read_history(node, key); }},
                   {"http", value("an address such as 127.0.0.1:7480, or off",
                                  [this](const std::string& text) { return set_http(config_, text); })},
+                  {"publish", [this](const YAML::Node& node, const std::string& key) { read_publish(node, key); }},
                   {"hooks", nullptr}});
     }
 
@@ -368,20 +373,29 @@ private:
                                   [this](const std::string& text) { return set_log_level(config_, text); })}});
     }
 
-    void read_history(const YAML::Node& map, const std::string& parent) {
+    std::function<void(const YAML::Node&, const std::string&)> memory(std::uint64_t& out) {
         constexpr std::uint64_t kMin = 1ULL << 20;
         constexpr std::uint64_t kMax = 1ULL << 40;
+        return value("a size such as 256m", [&out](const std::string& text) -> std::string {
+            const auto size = parse_size(text);
+            if (!size) return size.error();
+            if (*size < kMin || *size > kMax) {
+                return quoted(text) + " is out of range; expected " + format_size(kMin) + " to " + format_size(kMax);
+            }
+            out = *size;
+            return {};
+        });
+    }
+
+    void read_history(const YAML::Node& map, const std::string& parent) {
+        read_map(map, parent, {{"max_bytes", memory(config_.history.max_bytes)}});
+    }
+
+    void read_publish(const YAML::Node& map, const std::string& parent) {
         read_map(map, parent,
-                 {{"max_bytes", value("a size such as 256m", [this](const std::string& text) -> std::string {
-                       const auto size = parse_size(text);
-                       if (!size) return size.error();
-                       if (*size < kMin || *size > kMax) {
-                           return quoted(text) + " is out of range; expected " + format_size(kMin) + " to " +
-                                  format_size(kMax);
-                       }
-                       config_.history.max_bytes = *size;
-                       return {};
-                   })}});
+                 {{"ack_timeout", duration(config_.publish.ack_timeout, milliseconds(100), std::chrono::minutes(1))},
+                  {"id_window", duration(config_.publish.id_window, std::chrono::seconds(1), std::chrono::hours(24))},
+                  {"id_bytes", memory(config_.publish.id_bytes)}});
     }
 
     void read_limits(const YAML::Node& map, const std::string& parent) {
@@ -547,6 +561,9 @@ std::vector<std::string> keys_that_need_a_restart(const Config& running, const C
     compare("mesh.member_timeout", running.mesh.member_timeout, wanted.mesh.member_timeout);
     compare("history.max_bytes", running.history.max_bytes, wanted.history.max_bytes);
     compare("http", running.http.text(), wanted.http.text());
+    compare("publish.ack_timeout", running.publish.ack_timeout, wanted.publish.ack_timeout);
+    compare("publish.id_window", running.publish.id_window, wanted.publish.id_window);
+    compare("publish.id_bytes", running.publish.id_bytes, wanted.publish.id_bytes);
     compare("log.format", running.log.format, wanted.log.format);
     compare("log.level", running.log.level, wanted.log.level);
     compare("limits.max_channels", running.limits.max_channels, wanted.limits.max_channels);

@@ -49,6 +49,13 @@ struct Config {
         bool operator==(const Http&) const = default;
     } http;
 
+    struct Publish {
+        std::chrono::milliseconds ack_timeout{2000};   // for a peer to have what it has to have
+        std::chrono::milliseconds id_window{600'000};  // a publication that is repeated is known for so long
+        std::uint64_t id_bytes = 64ULL << 20;          // of all message ids that publishers gave together
+        bool operator==(const Publish&) const = default;
+    } publish;
+
     struct Log {
         LogFormat format = LogFormat::text;
         LogLevel level = LogLevel::info;

@@ -112,7 +112,7 @@ my @wrong = (
     [ 'a channel rule in a server',      server   => 'weft_channel x { publish on; }',    qr{not allowed here} ],
     [ 'a sidecar in a location',         location => "$ws weft_sidecar ipc:///x;",        qr{not allowed here} ],
     # what later versions will do is refused by name, never silently accepted
-    [ 'deliver',         http     => 'weft_channel x { deliver all; }',              qr{not supported yet} ],
+    [ 'deliver',         http     => 'weft_channel x { deliver some; }',             qr{invalid value of "deliver" in "weft_channel", expected "deliver all;" or "deliver latest;"} ],
     [ 'conflate',        http     => 'weft_channel x { conflate on; }',              qr{unknown option "conflate" in "weft_channel", expected "overflow conflate;"} ],
     [ 'overflow',        http     => 'weft_channel x { overflow some; }',            qr{invalid value of "overflow" in "weft_channel", expected "overflow close;", "overflow drop_oldest;"} ],
     [ 'overflow twice',  http     => 'weft_channel x { overflow close; overflow close; }', qr{"overflow" is duplicate in "weft_channel"} ],
@@ -144,6 +144,21 @@ check 'messages larger than weftd carries are for weft_echo alone' => sub {
     ($status, $output) = $nginx->test_configuration(
         $nginx->configuration(server => "location /echo { weft_echo; weft_message_size 64m; }\n"));
     is($status, 0, 'weft_echo takes them') or diag($output);
+};
+
+check 'what needs a history says so' => sub {
+    for my $rule ('ack peer;', 'ack peer; history off;') {
+        my ($status, $output) = $nginx->test_configuration($nginx->configuration(http => "weft_channel x { $rule }\n"));
+        isnt($status, 0, "$rule fails");
+        like($output, qr{"ack peer" in "weft_channel x" needs a history, since .* expected "history COUNT AGE;" beside it}, 'and says why');
+    }
+    my ($status, $output) = $nginx->test_configuration($nginx->configuration(http => "weft_channel x { deliver latest; history off; }\n"));
+    isnt($status, 0, 'deliver latest without any fails');
+    like($output, qr{"deliver latest" in "weft_channel x" needs a history of one publication}, 'and says why');
+    for my $rule ('ack peer; history 100 10m;', 'ack local;', 'deliver latest;', 'deliver latest; history 5 1m; ack peer;', 'deliver all;') {
+        ($status, $output) = $nginx->test_configuration($nginx->configuration(http => "weft_channel x { $rule }\n"));
+        is($status, 0, "$rule is taken") or diag($output);
+    }
 };
 
 check 'a location without credentials is refused or named' => sub {

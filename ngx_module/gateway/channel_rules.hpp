@@ -41,6 +41,7 @@ struct ChannelRule {
     std::chrono::milliseconds history_age{0};    // and for how long
     bool presence_counts = false;                // of members only the number is told
     std::chrono::milliseconds debounce{10'000};  // a member that is gone stays so long
+    bool latest = false;                         // a subscriber that names no position is given the newest publication
 };
 
 class ChannelRules {

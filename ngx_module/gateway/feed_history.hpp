@@ -35,6 +35,7 @@ struct Apart {
     std::uint64_t request = 0;  // for a page, in flight
     bool echo = true;
     bool answered = false;  // its command was
+    bool latest = false;    // it asked for nothing, and is given the newest
     bool replaying = true;  // live publications don't go to it yet: they will be in a page
 };
 

@@ -37,6 +37,7 @@ struct Feed {
         std::string id;
         bool echo;
         bool resume;
+        bool latest;  // is given the newest publication, unless it resumes
         std::string position;
     };
 
@@ -310,10 +311,15 @@ private:
     void send_late(Connection& connection, const ServerFrame& frame);
 
     // Channels with history, in gateway_history.cpp.
-    std::uint64_t read_history(Request request, std::string_view channel, const std::string& after,
-                               std::uint32_t limit);
+    std::uint64_t read_history(Request request, std::string_view channel, const std::string& after, std::uint32_t limit,
+                               bool latest = false);
     /// Answers a subscribe that asks to resume.
     void resume(Feed& feed, Connection& connection, std::string_view id, bool echo, std::string_view position);
+    /// Answers a subscribe without a position on a channel that gives its newest publication.
+    void give_latest(Feed& feed, Connection& connection, std::string_view id, bool echo);
+    /// A subscriber that stands apart until a page has come; null (and it is answered) when none can be asked for.
+    Apart* set_apart(Feed& feed, Connection& connection, std::string_view id, bool echo, const std::string& after,
+                     bool latest);
     void settle_kept(Feed& feed, const v1::Subscribed& subscribed);
     void finish_settling(Feed& feed);
     /// The channel keeps history no longer.

@@ -177,6 +177,11 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
             drop_if_unused(*feed);
             return;
         }
+        if (feed->history && rule->latest) {
+            give_latest(*feed, connection, id, subscribe.echo);
+            drop_if_unused(*feed);
+            return;
+        }
         fail_unanswered(*feed, connection, "subscribed anew before it was answered");
         leave_apart(*feed, connection);
         // What was collected before counts as delivered to those who were there, and is behind this one's position.
@@ -185,7 +190,8 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
         answer_subscribe(*feed, connection, id, resume, position);
         return;
     }
-    feed->waiting.push_back({&connection, std::string(id), subscribe.echo, resume, std::string(position)});
+    feed->waiting.push_back(
+        {&connection, std::string(id), subscribe.echo, resume, rule->latest, std::string(position)});
     announce(*feed);
 }
 

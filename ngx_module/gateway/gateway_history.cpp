@@ -54,7 +54,7 @@ void Standing::begin(const Position& after, Position start) {
 }
 
 std::uint64_t Gateway::read_history(Request request, std::string_view channel, const std::string& after,
-                                    std::uint32_t limit) {
+                                    std::uint32_t limit, bool latest) {
     const std::uint64_t number = new_request(std::move(request));
     if (number == 0) return 0;
     v1::ReadHistory& read = *outgoing_.mutable_read_history();
@@ -62,6 +62,7 @@ std::uint64_t Gateway::read_history(Request request, std::string_view channel, c
     read.set_channel(channel.data(), channel.size());
     read.set_after(after);
     read.set_limit(limit);
+    read.set_latest(latest);
     send_link(outgoing_);
     return number;
 }
@@ -80,18 +81,30 @@ void Gateway::resume(Feed& feed, Connection& connection, std::string_view id, bo
         send(connection, frame);
         return;
     }
+    if (Apart* const apart = set_apart(feed, connection, id, echo, std::string(position), false)) {
+        apart->standing.told = theirs;
+    }
+}
+
+void Gateway::give_latest(Feed& feed, Connection& connection, std::string_view id, bool echo) {
+    fail_unanswered(feed, connection, "subscribed anew before it was answered");
+    leave_apart(feed, connection);
+    if (Apart* const apart = set_apart(feed, connection, id, echo, {}, true)) apart->latest = true;
+}
+
+Apart* Gateway::set_apart(Feed& feed, Connection& connection, std::string_view id, bool echo, const std::string& after,
+                          bool latest) {
     for (Connection::Subscription& subscription : connection.subscriptions_) {
         if (subscription.feed == &feed) leave_shared(feed, subscription);
     }
     const std::uint64_t request =
-        read_history({nullptr, nullptr, {}, Request::Kind::replay}, feed.name, std::string(position), 0);
+        read_history({nullptr, nullptr, {}, Request::Kind::replay}, feed.name, after, 0, latest);
     if (request == 0) {
         leave(feed, connection);
         fail_unavailable(connection, id);
-        return;  // whoever called looks whether the feed is still used
+        return nullptr;  // whoever called looks whether the feed is still used
     }
-    Apart& apart = feed.history->apart.emplace_back(Apart{&connection, std::string(id), {}, request, echo});
-    apart.standing.told = theirs;
+    return &feed.history->apart.emplace_back(Apart{&connection, std::string(id), {}, request, echo});
 }
 
 void Gateway::settle_kept(Feed& feed, const v1::Subscribed& subscribed) {
@@ -127,6 +140,8 @@ void Gateway::finish_settling(Feed& feed) {
     for (const Feed::Waiting& one : waiting) {
         if (one.resume) {
             resume(feed, *one.connection, one.id, one.echo, one.position);
+        } else if (one.latest) {
+            give_latest(feed, *one.connection, one.id, one.echo);
         } else {
             fail_unanswered(feed, *one.connection, "subscribed anew before it was answered");
             leave_apart(feed, *one.connection);
@@ -210,6 +225,7 @@ void Gateway::answer_history(const Request& request, const v1::HistoryPage& page
     events.reserve(static_cast<std::size_t>(page.events_size()));
     for (const v1::Publication& publication : page.events()) {
         at.set(publication.stream(), publication.number());
+        if (publication.repeat()) continue;
         positions.push_back(at.text());
         events.push_back(event_of(page.channel(), publication, positions.back()));
     }
@@ -236,6 +252,7 @@ void Gateway::catch_up(Feed& feed, const v1::HistoryPage& page) {
     for (const v1::Publication& publication : page.events()) {
         if (!standing.takes(publication.stream(), publication.number())) continue;
         feed.position = standing.told.text();
+        if (publication.repeat()) continue;
         frame.body = event_of(feed.name, publication, feed.position);
         broadcast(feed, frame, publication.publisher().client_id());
     }
@@ -267,7 +284,7 @@ void Gateway::replay(Feed& feed, std::size_t index, const v1::HistoryPage& page)
         frame.body = event::Subscribed{feed.name,
                                        position,
                                        !page.lost(),
-                                       true,
+                                       !apart.latest,
                                        static_cast<std::uint32_t>(page.remaining()),
                                        members_for(feed, *apart.connection)};
         send(*apart.connection, frame);
@@ -302,7 +319,7 @@ void Gateway::broadcast_kept(Feed& feed, const v1::Publication& publication) {
     for (Apart& apart : history.apart) {
         if (!apart.replaying) send_kept(feed, apart, publication, false);
     }
-    if (news) {
+    if (news && !publication.repeat()) {
         ServerFrame frame;
         frame.body = event_of(feed.name, publication, feed.position);
         broadcast(feed, frame, publication.publisher().client_id());
@@ -311,7 +328,7 @@ void Gateway::broadcast_kept(Feed& feed, const v1::Publication& publication) {
 }
 
 void Gateway::send_kept(Feed& feed, Apart& apart, const v1::Publication& publication, bool replayed) {
-    if (!apart.standing.takes(publication.stream(), publication.number())) return;
+    if (!apart.standing.takes(publication.stream(), publication.number()) || publication.repeat()) return;
     // In a replay they are counted, and so they come.
     if (!replayed && !apart.echo && publication.publisher().client_id() == apart.connection->client_id()) return;
     const std::string position = apart.standing.told.text();

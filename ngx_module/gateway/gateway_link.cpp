@@ -81,6 +81,7 @@ void Gateway::on_link_frame(v1::Frame& frame, Instant) {
             Feed* feed = find_feed(publication.channel());
             if (feed == nullptr || !feed->settled) return;
             if (feed->history) return broadcast_kept(*feed, publication);
+            if (publication.repeat()) return void(feed->position = publication.position());
             ServerFrame out;
             out.body = event::Event{feed->name,
                                     publication.data(),

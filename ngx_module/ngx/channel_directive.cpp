@@ -20,6 +20,8 @@ constexpr ngx_msec_t kLongestDebounce = 600'000;
 struct ChannelOptions {
     ChannelRule rule;
     std::uint32_t seen = 0;  // a bit for each option that was given
+
+    [[nodiscard]] bool given(std::string_view name) const noexcept;
 };
 
 using Words = std::span<const ngx_str_t>;  // of a line, without the option's name
@@ -78,6 +80,13 @@ char* read_ack(ngx_conf_t* cf, std::string_view name, Words words, ChannelRule& 
     const std::string_view value = words.size() == 1 ? view(words[0]) : std::string_view();
     if (value != "local" && value != "peer") return wrong(cf, name, "\"ack local;\" or \"ack peer;\"");
     rule.ack = value == "peer" ? Ack::peer : Ack::local;
+    return NGX_CONF_OK;
+}
+
+char* read_deliver(ngx_conf_t* cf, std::string_view name, Words words, ChannelRule& rule) noexcept {
+    const std::string_view value = words.size() == 1 ? view(words[0]) : std::string_view();
+    if (value != "all" && value != "latest") return wrong(cf, name, "\"deliver all;\" or \"deliver latest;\"");
+    rule.latest = value == "latest";
     return NGX_CONF_OK;
 }
 
@@ -148,10 +157,18 @@ constexpr Option kOptions[] = {
     {"history", read_history},
     {"ack", read_ack},
     {"overflow", read_overflow},
+    {"deliver", read_deliver},
     {"rate", read_channel_rate},
     {"max_size", read_max_size},
     {"max_members", read_max_members},
 };
+
+bool ChannelOptions::given(std::string_view name) const noexcept {
+    for (std::size_t i = 0; i < std::size(kOptions); ++i) {
+        if (kOptions[i].name == name) return (seen & 1U << i) != 0;
+    }
+    return false;
+}
 
 /// One line of the block.
 char* set_channel_option(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
@@ -173,7 +190,6 @@ char* set_channel_option(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     if (name == "conflate") {
         return fail(cf, "unknown option \"conflate\" in \"weft_channel\", expected \"overflow conflate;\"");
     }
-    if (name == "deliver") return fail(cf, quoted(words[0]) + " in \"weft_channel\" is not supported yet");
     std::string known;
     for (const Option& option : kOptions) known.append(known.empty() ? "" : ", ").append(option.name);
     return fail(cf, "unknown option " + quoted(words[0]) + " in \"weft_channel\", expected one of " + known);
@@ -197,8 +213,25 @@ char* set_channel(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     cf->handler_conf = reinterpret_cast<char*>(&options);
     char* const result = ngx_conf_parse(cf, nullptr);
     *cf = outer;
-    if (result == NGX_CONF_OK) settings.rules.add(std::move(options.rule));
-    return result;
+    if (result != NGX_CONF_OK) return result;
+    if (options.rule.latest) {
+        if (!options.given("history")) {
+            options.rule.history_count = 1;
+            options.rule.history_age = std::chrono::milliseconds(kLongestHistory);
+        } else if (options.rule.history_count == 0) {
+            return fail(cf, "\"deliver latest\" in \"weft_channel " + options.rule.pattern.text() +
+                                "\" needs a history of one publication at least, and \"history off;\" is beside it; "
+                                "expected another history, or none, which is taken for \"history 1 1y;\"");
+        }
+        if (!options.given("overflow")) options.rule.overflow = Overflow::conflate;
+    }
+    if (options.rule.ack == Ack::peer && options.rule.history_count == 0) {
+        return fail(cf, "\"ack peer\" in \"weft_channel " + options.rule.pattern.text() +
+                            "\" needs a history, since that is where the second node keeps what it confirms; expected "
+                            "\"history COUNT AGE;\" beside it, for example \"history 100 10m;\"");
+    }
+    settings.rules.add(std::move(options.rule));
+    return NGX_CONF_OK;
 }
 
 }  // namespace weft

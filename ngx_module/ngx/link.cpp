@@ -157,6 +157,8 @@ void Link::receive_monitor() {
             gateway_.link().on_connected(gateway_.now());
         } else if (kind == ZMQ_EVENT_DISCONNECTED) {
             unsent_ = false;
+            while (receive()) {  // what came with the event, after the socket was read
+            }
             gateway_.link().on_disconnected("the connection was lost", gateway_.now());
         } else if (kind == ZMQ_EVENT_CONNECT_RETRIED) {
             absent_ = true;

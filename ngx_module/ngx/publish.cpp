@@ -1,10 +1,12 @@
 // weft_publish: one POST, one publication.
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <string>
 
 #include "gateway/permission.hpp"
 #include "ngx/credentials.hpp"
+#include "ngx/headers.hpp"
 #include "ngx/variables.hpp"
 #include "ngx/weftd_request.hpp"
 #include "ngx/worker.hpp"
@@ -70,6 +72,11 @@ std::optional<event::Error> forbidden(const UpgradedRequest& caller, std::string
     }
 }
 
+/// Whether an Idempotency-Key can be a message_id: as long as the client protocol has them, and visible ASCII.
+bool is_message_id(std::string_view text) noexcept {
+    return text.size() <= 64 && std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~'; });
+}
+
 void publish_body(ngx_http_request_t* request) {
     Worker& worker = *Worker::current();
     worker.wake();
@@ -109,8 +116,19 @@ void publish_body(ngx_http_request_t* request) {
         ngx_http_finalize_request(request, respond_error(request, {Code::invalid_message, data.error(), {}}));
         return;
     }
-    WeftdRequest::ask(request,
-                      [&](PublishObserver& answer) { worker.gateway().publish(view(channel), *data, {}, answer, by); });
+    std::string joined;
+    const std::string_view message_id = header(request, "idempotency-key", joined);
+    if (!is_message_id(message_id)) {
+        ngx_http_finalize_request(
+            request,
+            respond_error(request, {Code::invalid_message,
+                                    "the Idempotency-Key is no message_id, expected 1 to 64 visible ASCII characters",
+                                    {}}));
+        return;
+    }
+    WeftdRequest::ask(request, [&](PublishObserver& answer) {
+        worker.gateway().publish(view(channel), *data, message_id, answer, by);
+    });
 }
 
 }  // namespace

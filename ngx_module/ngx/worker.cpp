@@ -34,6 +34,7 @@ v1::Hello make_hello(const ngx_cycle_t& cycle, const MainSettings& settings, std
         if (rule.history_count == 0) continue;
         said.mutable_history()->set_count(rule.history_count);
         said.mutable_history()->set_age_ms(static_cast<std::uint64_t>(rule.history_age.count()));
+        said.mutable_history()->set_ack(rule.ack == Ack::peer);
     }
     return hello;
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "broker/channel.hpp"
+#include "broker/history_rules.hpp"
 
 namespace weft {
 
@@ -83,6 +84,7 @@ History::Take Archive::take(ArchivedHistory& history, const v1::Publication& pub
     thread_local std::string text;
     kept.set_data(publication.data());
     kept.set_message_id(publication.message_id());
+    kept.set_own_id(publication.own_id());
     if (publication.has_publisher()) {
         *kept.mutable_publisher() = publication.publisher();
     } else {
@@ -103,20 +105,33 @@ void Archive::read(const Channel* channel, const Position& after, const v1::Read
         return;
     }
     const History& log = channel->history->log;
-    const History::Start start = log.start(after);
+    History::Start start = log.start(after);
+    if (request.latest()) start = {log.before_newest()};
     page.set_start(start.position.text());
     page.set_lost(start.lost);
     if (start.ahead) page.set_node(channel->position.text());
-    if (for_peer) {
-        page.mutable_retention()->set_count(log.retention().count);
-        page.mutable_retention()->set_age_ms(static_cast<std::uint64_t>(log.retention().age.count()));
-    }
+    if (for_peer) HistoryRules::write(log.retention(), *page.mutable_retention());
     const std::size_t limit =
         request.limit() == 0 ? kPageEntries : std::min<std::size_t>(request.limit(), kPageEntries);
+    // Peers hold whatever there is; readers are given what they don't have.
+    const Repeats* const repeats = for_peer ? nullptr : channel->history->repeats.get();
+    std::size_t repeated = 0;
+    if (repeats != nullptr) {
+        Repeats::Filter filter(repeats, after);
+        log.read(start.position, [&](const HistoryEntry& entry) {
+            repeated += filter.repeats({entry.stream, entry.number}) ? 1 : 0;
+            return true;
+        });
+    }
+    Repeats::Filter filter(repeats, after);
     std::size_t bytes = 0;
     const std::size_t remaining = log.read(start.position, [&](const HistoryEntry& entry) {
         v1::Publication& event = *page.add_events();
-        event.ParseFromArray(entry.text().data(), static_cast<int>(entry.size));
+        if (filter.repeats({entry.stream, entry.number})) {
+            event.set_repeat(true);
+        } else {
+            event.ParseFromArray(entry.text().data(), static_cast<int>(entry.size));
+        }
         event.set_timestamp_ms(entry.timestamp_ms);
         event.set_stream(entry.stream);
         event.set_number(entry.number);
@@ -124,7 +139,7 @@ void Archive::read(const Channel* channel, const Position& after, const v1::Read
         bytes += entry.size;
         return bytes < kPageBytes && static_cast<std::size_t>(page.events_size()) < limit;
     });
-    page.set_remaining(remaining);
+    page.set_remaining(remaining - repeated);
     page.set_complete(static_cast<std::size_t>(page.events_size()) == remaining);
 }
 

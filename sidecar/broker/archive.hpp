@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <list>
 #include <map>
+#include <memory>
 #include <string_view>
 
 #include "broker/history.hpp"
+#include "broker/repeats.hpp"
 #include "weft/time.hpp"
 #include "weft/v1/link.pb.h"
 
@@ -27,8 +29,9 @@ struct ArchivedHistory {
     std::uint8_t size_class = 0;
     std::list<ArchivedHistory*>::iterator in_class{};
     std::list<ArchivedHistory*>::iterator in_rotation{};
-    bool ruled = false;         // this host's nginx.conf asks for it, and not only a peer's
-    std::uint64_t pulling = 0;  // peers that are being asked for what is missing here, a bit for each slot
+    bool ruled = false;                // this host's nginx.conf asks for it, and not only a peer's
+    std::unique_ptr<Repeats> repeats;  // null: none
+    std::uint64_t pulling = 0;         // peers that are being asked for what is missing here, a bit for each slot
 };
 
 class Archive {

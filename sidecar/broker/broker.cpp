@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "broker/acknowledgements.hpp"
 #include "broker/archive.hpp"
 #include "broker/builtin_rpc.hpp"
 #include "broker/channel.hpp"
@@ -14,6 +15,7 @@
 #include "broker/mesh_interest.hpp"
 #include "broker/pending_reads.hpp"
 #include "broker/presence.hpp"
+#include "broker/recent_ids.hpp"
 #include "broker/replication.hpp"
 #include "broker/sender.hpp"
 #include "weft/channel.hpp"
@@ -26,6 +28,7 @@ namespace {
 constexpr std::size_t kMaxMessageId = 64;   // bytes, as in the client protocol
 constexpr std::size_t kMaxSignalName = 64;  // bytes, as in the client protocol
 constexpr std::chrono::milliseconds kRetryWhenFull{1000};
+constexpr std::chrono::milliseconds kRetryWhenAlone{1000};
 
 // By the stream's random id rather than by address, so that whatever is done for each channel is done in an order that
 // depends on the inputs alone: a simulated mesh runs the same way twice.
@@ -63,12 +66,19 @@ struct Broker::State final : private Replication::Events {
           life(random()),
           archive(settings.history_bytes, life),
           channels(settings.max_channels, settings.channel_linger, std::move(random),
-                   [this](Channel& channel) { archive.close(channel); }),
+                   [this](Channel& channel) {
+                       archive.close(channel);
+                       acks.forget(channel);
+                   }),
           mesh(sender, channels, settings.mesh_wait),
           replication({.interval = settings.sync_interval,
                        .fill_wait = settings.fill_wait,
                        .expected_peers = settings.expected_peers},
                       sender, channels, archive, *this),
+          ids({.window = settings.id_window, .max_bytes = settings.id_bytes}),
+          acks([this](const Channel& channel, const Acknowledgements::Waiting& waiting, bool held) {
+              on_acknowledged(channel, waiting, held);
+          }),
           presence({.member_timeout = settings.member_timeout,
                     .gather_wait = settings.gather_wait,
                     .expected_peers = settings.expected_peers},
@@ -83,6 +93,8 @@ struct Broker::State final : private Replication::Events {
     MeshInterest mesh;
     Replication replication;
     PendingReads reads;
+    RecentIds ids;
+    Acknowledgements acks;
     std::unordered_map<LinkId, Link> links;
     Revocations revocations;
     std::vector<LinkId> peers_in;                      // every publication to a channel with history goes to them all
@@ -141,11 +153,29 @@ struct Broker::State final : private Replication::Events {
         out.set_position(channel.position.text());
         out.clear_retention();
         out.clear_age_ms();
+        out.clear_own_id();
         sender.send(channel.workers, publication);
         counts.delivered += channel.workers.size();
     }
 
-    void on_entry(Channel& channel, const v1::Publication& entry) override { to_workers(channel, entry); }
+    // An entry has come into the history: to the workers, unless they have had it as another.
+    void deliver_entry(Channel& channel, const v1::Publication& entry) {
+        if (entry.own_id()) [[unlikely]] {
+            if (const auto* const first = first_of(channel, entry, entry.stream(), entry.number())) {
+                auto& repeats = channel.history->repeats;
+                if (!repeats) repeats = std::make_unique<Repeats>();
+                repeats->add({first->stream, first->number}, {entry.stream(), entry.number()});
+                v1::Publication again;
+                again.set_stream(entry.stream());
+                again.set_number(entry.number());
+                again.set_repeat(true);
+                return to_workers(channel, again);
+            }
+        }
+        to_workers(channel, entry);
+    }
+
+    void on_entry(Channel& channel, const v1::Publication& entry) override { deliver_entry(channel, entry); }
     void on_loss(Channel& channel) override { tell_gap(channel); }
     void on_pulled(Channel& channel) override {
         reads.release(channel.name, [this](const PendingReads::Read& read) { answer_read(read); });
@@ -310,6 +340,105 @@ struct Broker::State final : private Replication::Events {
 
     // --- from workers ---------------------------------------------------------------------------------------------
 
+    // Remembers the id; what else has it, or null.
+    const RecentIds::First* first_of(const Channel& channel, const v1::Publication& in, StreamId stream,
+                                     std::uint64_t number) {
+        return ids.note(channel.name, in.has_publisher() ? &in.publisher() : nullptr, in.message_id(), {stream, number},
+                        clock);
+    }
+
+    void answer_published(LinkId link, std::uint64_t request, const std::string& message_id, const Position& position) {
+        if (request == 0) return;
+        v1::Published& answer = *published.mutable_published();
+        answer.set_request(request);
+        answer.set_message_id(message_id);
+        answer.set_position(position.text());
+        sender.send(link, published);
+    }
+
+    void fail_alone(LinkId link, std::uint64_t request, std::string_view why) {
+        ++counts.unacknowledged;
+        fail(link, request, Code::unavailable, why, {}, kRetryWhenAlone);
+    }
+
+    // Whether a publication that needs a peer can hope for one; else it is answered.
+    bool can_hope_for_peer(LinkId link, std::uint64_t request) {
+        if (peers_in.empty()) {
+            fail_alone(link, request,
+                       "this channel acknowledges what a second node has (\"ack peer\"), and node " + settings.node +
+                           " has no peer at the moment: nothing was published, try again");
+            return false;
+        }
+        if (acks.full()) {
+            fail_alone(link, request, "too many publications wait for a second node: nothing was published, try again");
+            return false;
+        }
+        return true;
+    }
+
+    void on_acknowledged(const Channel& channel, const Acknowledgements::Waiting& waiting, bool held) {
+        if (held) return answer_published(waiting.link, waiting.request, waiting.message_id, channel.position);
+        fail_alone(
+            waiting.link, waiting.request,
+            "no second node has confirmed the publication in time; try again with the same message_id, and it is "
+            "delivered once");
+    }
+
+    // A publish that this node has heard of before, perhaps from a peer.
+    void repeat(LinkId link, const v1::Publish& publish, Channel& channel, RecentIds::First first, Instant now) {
+        ++counts.repeated;
+        if (!channel.history || !channel.history->log.retention().ack) {
+            return answer_published(link, publish.request(), publish.message_id(), channel.position);
+        }
+        if (publish.request() == 0 || !can_hope_for_peer(link, publish.request())) return;
+        acks.await(
+            channel, channel.stream,
+            {link, publish.request(), publish.message_id(), first.stream, first.number, now + settings.ack_timeout});
+        Position wanted;
+        wanted.set(first.stream, first.number);
+        v1::Frame frame;
+        frame.mutable_holding()->set_channel(channel.name.data(), channel.name.size());
+        frame.mutable_holding()->set_position(wanted.text());
+        sender.send(peers_in, frame);
+    }
+
+    // A peer says what it has.
+    void on_holding(const v1::Holding& holding) {
+        const Channel* const channel = channels.find(holding.channel());
+        const auto position = Position::parse(holding.position());
+        if (!position) return void(++counts.ignored);
+        if (channel != nullptr) acks.held(*channel, *position);
+    }
+
+    void tell_holding(LinkId link, const Channel& channel) {
+        v1::Frame frame;
+        frame.mutable_holding()->set_channel(channel.name.data(), channel.name.size());
+        frame.mutable_holding()->set_position(channel.position.text());
+        sender.send(link, frame);
+    }
+
+    // A peer that we dialed asks whether we have something.
+    void on_asked_for_holding(LinkId link, PeerSlot slot, const v1::Holding& asked) {
+        const auto wanted = Position::parse(asked.position());
+        if (!wanted || !is_channel_name(asked.channel())) return void(++counts.ignored);
+        Channel* const channel = channels.find_or_create(asked.channel());
+        if (channel == nullptr) return void(++counts.ignored);
+        apply_rules(*channel);
+        if (channel->history && channel->position.includes(*wanted)) {
+            tell_holding(link, *channel);
+        } else {
+            replication.pull(slot, *channel);  // and then it is told
+        }
+        channels.touch(*channel, clock);
+    }
+
+    void on_peer_page(LinkId link, PeerSlot slot, const v1::HistoryPage& page, Instant now) {
+        replication.on_page(slot, page, now);
+        if (!page.retention().ack()) return;
+        const Channel* const channel = channels.find(page.channel());
+        if (channel != nullptr && channel->history) tell_holding(link, *channel);
+    }
+
     void on_publish(LinkId link, const v1::Publish& publish, Instant now, WallTime wall) {
         const auto refuse = [&](std::string_view message) {
             fail(link, publish.request(), Code::invalid_message, message);
@@ -323,6 +452,17 @@ struct Broker::State final : private Replication::Events {
         if (channel == nullptr) return fail_full(link, publish.request());
 
         apply_rules(*channel);
+        const bool own_id = !publish.message_id().empty();
+        if (own_id) {
+            const auto* const first = ids.find(
+                publish.channel(), publish.has_publisher() ? &publish.publisher() : nullptr, publish.message_id());
+            if (first != nullptr) {
+                repeat(link, publish, *channel, *first, now);
+                return channels.touch(*channel, now);
+            }
+        }
+        const bool needs_peer = channel->history && channel->history->log.retention().ack;
+        if (needs_peer && !can_hope_for_peer(link, publish.request())) return channels.touch(*channel, now);
         channel->position.set(channel->stream, ++channel->number);
         v1::Publication& out = *publication.mutable_publication();
         out.set_channel(publish.channel());
@@ -338,6 +478,9 @@ struct Broker::State final : private Replication::Events {
         }
         out.clear_retention();
         out.clear_age_ms();
+        out.set_own_id(own_id);
+        out.clear_repeat();
+        if (own_id) first_of(*channel, out, channel->stream, channel->number);
         if (channel->history) {
             keep(*channel, out, now);
         } else {
@@ -353,7 +496,11 @@ struct Broker::State final : private Replication::Events {
         }
         ++counts.published;
 
-        if (publish.request() != 0) {
+        if (needs_peer && publish.request() != 0) {
+            acks.await(*channel, channel->stream,
+                       {link, publish.request(), out.message_id(), channel->stream, channel->number,
+                        now + settings.ack_timeout});
+        } else if (publish.request() != 0) {
             v1::Published& answer = *published.mutable_published();
             answer.set_request(publish.request());
             answer.set_message_id(out.message_id());
@@ -373,8 +520,7 @@ struct Broker::State final : private Replication::Events {
         archive.changed(history, now);
         sender.send(channel.workers, publication);
         if (!peers_in.empty()) {
-            out.mutable_retention()->set_count(history.log.retention().count);
-            out.mutable_retention()->set_age_ms(static_cast<std::uint64_t>(history.log.retention().age.count()));
+            HistoryRules::write(history.log.retention(), *out.mutable_retention());
             sender.send(peers_in, publication);
         }
         counts.delivered += channel.workers.size() + peers_in.size();
@@ -467,40 +613,45 @@ struct Broker::State final : private Replication::Events {
     }
 
     // A peer's publication to a channel of which history is kept, there or here.
-    void on_kept_publication(PeerSlot slot, Channel& channel, const v1::Publication& in) {
-        ArchivedHistory& history =
-            archive.open(channel, {std::min(in.retention().count(), HistoryRules::kMaxCount),
-                                   std::chrono::milliseconds(static_cast<std::int64_t>(in.retention().age_ms()))});
+    void on_kept_publication(LinkId link, PeerSlot slot, Channel& channel, const v1::Publication& in) {
+        ArchivedHistory& history = archive.open(channel, HistoryRules::read(in.retention()));
         switch (Archive::take(history, in, clock)) {
             case History::Take::known: break;
             case History::Take::missing: replication.pull(slot, channel); break;
-            case History::Take::taken: archive.changed(history, clock); to_workers(channel, in);
+            case History::Take::taken: archive.changed(history, clock); deliver_entry(channel, in);
         }
+        if (in.retention().ack()) tell_holding(link, channel);
         channels.touch(channel, clock);
     }
 
-    void on_publication(PeerSlot slot, const v1::Publication& in) {
+    void on_publication(LinkId link, PeerSlot slot, const v1::Publication& in) {
         if (in.has_retention()) {
             if (!is_channel_name(in.channel()) || in.stream() == 0 || in.number() == 0) return void(++counts.ignored);
             Channel* const kept = channels.find_or_create(in.channel());
             if (kept == nullptr) return void(++counts.ignored);
             apply_rules(*kept);
-            return on_kept_publication(slot, *kept, in);
+            return on_kept_publication(link, slot, *kept, in);
         }
         Channel* const channel = wanted(in.channel());
         if (channel == nullptr) return;  // on its way when interest was withdrawn
-        if (channel->history) return on_kept_publication(slot, *channel, in);
+        if (channel->history) return on_kept_publication(link, slot, *channel, in);
         auto advance = channel->arrives(slot, in.stream(), in.number());
         if (advance == Channel::Advance::loss) {
             tell_gap(*channel);
             advance = channel->arrives(slot, in.stream(), in.number());
         }
         if (advance == Channel::Advance::ignored) return void(++counts.ignored);
+        const bool again = in.own_id() && first_of(*channel, in, in.stream(), in.number()) != nullptr;
         if (channel->workers.empty()) return;
         v1::Publication& out = *publication.mutable_publication();
         out = in;
         out.clear_stream();
         out.clear_number();
+        out.clear_own_id();
+        if (again) {
+            out.clear_data();
+            out.set_repeat(true);
+        }
         out.set_position(channel->position.text());
         sender.send(channel->workers, publication);
         counts.delivered += channel->workers.size();
@@ -580,6 +731,7 @@ struct Broker::State final : private Replication::Events {
     void from_peer(LinkId link, Link& from, const v1::Frame& frame, Instant now) {
         if (frame.has_read_digest()) return on_read_digest(link, frame.read_digest());
         if (frame.has_sync_members()) return presence.sync(link, frame.sync_members());
+        if (frame.has_holding()) return on_holding(frame.holding());
         from_dialer(link, from, frame, now);
     }
 
@@ -596,15 +748,16 @@ struct Broker::State final : private Replication::Events {
         if (!mesh.speaks(from.slot, link)) return void(++counts.ignored);  // the node has a newer link
         switch (frame.body_case()) {
             case v1::Frame::kSubscribed: return on_subscribed(from.slot, frame.subscribed());
-            case v1::Frame::kPublication: return on_publication(from.slot, frame.publication());
+            case v1::Frame::kPublication: return on_publication(link, from.slot, frame.publication());
             case v1::Frame::kSignal: return on_signal(frame);
             case v1::Frame::kFailed: return on_failed(from.slot, frame.failed(), now);
             case v1::Frame::kGap: return on_peer_gap(frame.gap());
             case v1::Frame::kRevocation: return on_revocation(link, frame.revocation(), wall);
             case v1::Frame::kDigest: return replication.on_digest(from.slot, frame.digest(), now);
-            case v1::Frame::kHistoryPage: return replication.on_page(from.slot, frame.history_page(), now);
             case v1::Frame::kMemberChange: return presence.on_change(link, frame.member_change());
             case v1::Frame::kMemberChanges: return presence.on_changes(link, frame.member_changes(), now);
+            case v1::Frame::kHistoryPage: return on_peer_page(link, from.slot, frame.history_page(), now);
+            case v1::Frame::kHolding: return on_asked_for_holding(link, from.slot, frame.holding());
             default: ++counts.ignored;
         }
     }
@@ -675,6 +828,8 @@ void Broker::on_tick(Instant now) {
     state_->answer_settled();
     state_->tick_history(now);
     state_->presence.on_tick(now);
+    state_->acks.expire(now);
+    state_->ids.expire(now);
     state_->channels.expire(now);
 }
 
@@ -686,6 +841,8 @@ Broker::Counts Broker::counts() const noexcept {
     counts.evicted = state_->archive.evicted();
     counts.members = state_->presence.own();
     counts.members_refused = state_->presence.refused();
+    counts.awaiting = state_->acks.size();
+    counts.ids = state_->ids.size();
     for (const auto& [id, link] : state_->links) {
         switch (link.role) {
             case LinkRole::worker: ++counts.workers; break;

@@ -34,6 +34,9 @@ struct BrokerSettings {
     std::size_t expected_peers = 0;  // whose histories are waited for
     std::chrono::milliseconds member_timeout{30'000};  // of a peer that is down, until its members leave
     std::chrono::milliseconds gather_wait{1'000};      // a node that starts waits so long for its workers' members
+    std::chrono::milliseconds ack_timeout{2'000};      // for a peer to have what it has to have
+    std::chrono::milliseconds id_window{600'000};      // a publication that is repeated is known for so long
+    std::size_t id_bytes = std::size_t{64} << 20;      // of all ids that publishers gave together
 };
 
 class Broker {
@@ -76,6 +79,10 @@ public:
         std::uint64_t evicted;                   // entries that went because of history_bytes
         std::uint64_t members;                   // now: connections here, in channels with presence
         std::uint64_t members_refused;           // that were over a bound
+        std::uint64_t repeated;                  // publishes that were known already
+        std::uint64_t unacknowledged;            // publishes that no peer confirmed in time, or could have
+        std::uint64_t awaiting;                  // publishes that wait for a peer, now
+        std::uint64_t ids;                       // that publishers gave and that are remembered, now
     };
     [[nodiscard]] Counts counts() const noexcept;
 

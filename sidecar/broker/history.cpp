@@ -117,6 +117,12 @@ Position History::position() const {
     return position;
 }
 
+Position History::before_newest() const {
+    Position before = position();
+    if (size() > 0) before.set(entries_.back()->stream, entries_.back()->number - 1);
+    return before;
+}
+
 History::Start History::start(const Position& after) const {
     Start start;
     for (const Stream& stream : streams_) {

@@ -18,6 +18,7 @@ namespace weft {
 struct Retention {
     std::uint32_t count = 0;  // entries; 0: no history
     std::chrono::milliseconds age{0};
+    bool ack = false;  // a publication is acknowledged when a peer has it, too
     bool operator==(const Retention&) const = default;
 };
 
@@ -76,6 +77,8 @@ public:
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }  ///< with kEntryCost
     [[nodiscard]] const std::vector<Stream>& streams() const noexcept { return streams_; }
     [[nodiscard]] Position position() const;
+    /// Where somebody stands who lacks the newest entry alone; position() when there is none.
+    [[nodiscard]] Position before_newest() const;
 
     /// Where somebody at `after` stands: moved past what can't be had. Names the streams known here, and no others.
     struct Start {

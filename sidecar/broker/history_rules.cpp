@@ -8,12 +8,18 @@ namespace {
 
 constexpr std::uint64_t kMaxAgeMs = std::chrono::milliseconds(std::chrono::hours(24 * 365)).count();
 
-Retention retention_of(const v1::Retention& said) {
-    return {std::min(said.count(), HistoryRules::kMaxCount),
-            std::chrono::milliseconds(static_cast<std::int64_t>(std::min(said.age_ms(), kMaxAgeMs)))};
+}  // namespace
+
+Retention HistoryRules::read(const v1::Retention& said) {
+    return {std::min(said.count(), kMaxCount),
+            std::chrono::milliseconds(static_cast<std::int64_t>(std::min(said.age_ms(), kMaxAgeMs))), said.ack()};
 }
 
-}  // namespace
+void HistoryRules::write(const Retention& retention, v1::Retention& out) {
+    out.set_count(retention.count);
+    out.set_age_ms(static_cast<std::uint64_t>(retention.age.count()));
+    out.set_ack(retention.ack);
+}
 
 bool HistoryRules::update(const v1::ChannelRules& said) {
     if (said.generation() <= generation_) return false;
@@ -23,7 +29,7 @@ bool HistoryRules::update(const v1::ChannelRules& said) {
         if (rules_.size() == kMaxRules) break;
         auto pattern = ChannelPattern::parse(rule.pattern());
         if (!pattern) continue;  // no nginx says this
-        rules_.push_back({std::move(*pattern), retention_of(rule.history())});
+        rules_.push_back({std::move(*pattern), read(rule.history())});
     }
     ++version_;
     return true;

@@ -25,6 +25,9 @@ public:
     /// Grows with each change: what was found before is to be looked up again.
     [[nodiscard]] std::uint32_t version() const noexcept { return version_; }
 
+    static Retention read(const v1::Retention& said);
+    static void write(const Retention& retention, v1::Retention& out);
+
 private:
     struct Rule {
         ChannelPattern pattern;

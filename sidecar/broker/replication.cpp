@@ -4,6 +4,7 @@
 #include <bit>
 #include <utility>
 
+#include "broker/history_rules.hpp"
 #include "weft/channel.hpp"
 
 namespace weft {
@@ -130,9 +131,7 @@ void Replication::on_page(PeerSlot slot, const v1::HistoryPage& page, Instant no
     if (start && page.retention().count() > 0 && (channel != nullptr || page.events_size() > 0)) {
         if (channel == nullptr) channel = channels_.find_or_create(name);
         if (channel != nullptr) {
-            ArchivedHistory& history = archive_.open(
-                *channel, {page.retention().count(),
-                           std::chrono::milliseconds(static_cast<std::int64_t>(page.retention().age_ms()))});
+            ArchivedHistory& history = archive_.open(*channel, HistoryRules::read(page.retention()));
             history.pulling |= bit(slot);
             bool lost = false;
             for (const Position::Entry& entry : start->entries()) lost |= history.log.raise(entry.stream, entry.number);

@@ -31,6 +31,9 @@ BrokerSettings broker_settings(const Config& config) {
     settings.member_timeout = config.mesh.member_timeout;
     settings.gather_wait = kGatherWait;
     settings.expected_peers = config.mesh.peers.size();
+    settings.ack_timeout = config.publish.ack_timeout;
+    settings.id_window = config.publish.id_window;
+    settings.id_bytes = config.publish.id_bytes;
     return settings;
 }
 
@@ -68,6 +71,12 @@ Node::Node(Config config, Reload reload, Log& log)
       mesh_(context_, mesh_settings(config_, incarnation_, timings_), gate_, log_) {
     log_.info("started", {{"node", config_.node}, {"version", kSoftware}, {"link_version", kLinkVersion}});
 
+    // First: where it can't, nobody has been let in yet.
+    if (config_.http.port != 0) {
+        status_ = std::make_unique<StatusServer>(config_.http.host, config_.http.port);
+        log_.info("http", {{"listen", config_.http.text()}});
+    }
+
     LinkPort::Settings settings;
     settings.welcome.set_node(config_.node);
     settings.welcome.set_incarnation(incarnation_);
@@ -86,10 +95,6 @@ Node::Node(Config config, Reload reload, Log& log)
     workers_ = listen(config_.workers.listen, LinkRole::worker, workers_file_);
     if (!config_.mesh.listen.empty()) incoming_ = listen(config_.mesh.listen, LinkRole::peer_in, mesh_file_);
     mesh_.set_peers(config_.mesh.peers, monotonic_now());
-    if (config_.http.port != 0) {
-        status_ = std::make_unique<StatusServer>(config_.http.host, config_.http.port);
-        log_.info("http", {{"listen", config_.http.text()}});
-    }
 }
 
 Node::~Node() = default;
@@ -217,8 +222,27 @@ void Node::tick(Instant now) {
     }
     mesh_.tick(now);
     gate_.tick(now);
+    warn_of_unacknowledged();
     service_.pet(now);
     show_status(now);
+}
+
+/// Once, when it begins, and again only after peers have been there in between.
+void Node::warn_of_unacknowledged() {
+    const Broker::Counts counts = gate_.counts();
+    if (counts.peers_in > 0) warned_alone_ = false;
+    const bool news = counts.unacknowledged > unacknowledged_;
+    unacknowledged_ = counts.unacknowledged;
+    if (!news || counts.peers_in > 0 || warned_alone_) return;
+    warned_alone_ = true;
+    log_.warn("no_peer_to_acknowledge",
+              {{"node", config_.node},
+               {"peers", config_.mesh.peers.size()},
+               {"why", config_.mesh.peers.empty()
+                           ? "nginx.conf says \"ack peer\" of a channel, and this node has no mesh.peers; its "
+                             "publications are refused with 4017"
+                           : "no peer has a link to this node; publications to channels with \"ack peer\" are refused "
+                             "with 4017 until one has"}});
 }
 
 void Node::on_signals(Instant now) {

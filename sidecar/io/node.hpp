@@ -39,6 +39,7 @@ private:
     [[nodiscard]] Instant::duration until_next_turn(Instant now, bool more) const;
     void say_ready();
     void show_status(Instant now);
+    void warn_of_unacknowledged();
     void watch(zmq::socket_ref socket);
     bool any_readable();
     bool receive(Instant now);
@@ -69,6 +70,8 @@ private:
     Instant::duration retry_{};  // of links that could not send all; 0: none
     int stop_signal_ = 0;
     bool ready_ = false;
+    std::uint64_t unacknowledged_ = 0;  // as of the last tick
+    bool warned_alone_ = false;
 };
 
 }  // namespace weft

@@ -129,6 +129,9 @@ void TestLink::turn() {
         if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
             dialer_.on_connected(now());
         } else {
+            // It may have come with the event, after the socket was read.
+            while (socket_.recv(message, zmq::recv_flags::dontwait))
+                dialer_.on_message(message.to_string_view(), now());
             dialer_.on_disconnected("disconnected", now());
         }
     }

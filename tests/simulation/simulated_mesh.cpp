@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "simulation/simulated_publisher.hpp"
 #include "simulation/simulated_reader.hpp"
 
 namespace weft::simulation {
@@ -217,6 +218,8 @@ void SimulatedNode::start() {
         rules.add_rules()->set_pattern("kept:*");
         rules.mutable_rules(0)->mutable_history()->set_count(mesh_.plan_.history_count);
         rules.mutable_rules(0)->mutable_history()->set_age_ms(3'600'000);
+        rules.mutable_rules(0)->mutable_history()->set_ack(mesh_.plan_.publishers > 0 &&
+                                                           mesh_.plan_.bug != Bug::acknowledge_at_once);
         broker_->on_rules(rules);
     }
     for (std::size_t peer = 0; peer < mesh_.plan_.nodes; ++peer) {
@@ -312,10 +315,27 @@ void SimulatedNode::to_worker(Listening& link, std::string_view bytes) {
         record.accepted = true;
         record.accepted_at = now;
         record.node = index_;
+        if (record.own_id) return void(link.listener.send(bytes, now));
         const std::string& id = published.message_id();  // "<stream>-<number>"
         const char* const dash = std::find(id.data(), id.data() + id.size(), '-');
         std::from_chars(id.data(), dash, record.stream, 36);
         std::from_chars(dash + 1, id.data() + id.size(), record.number);
+    }
+    if (frame.has_publication() && frame.publication().has_retention() && frame.publication().own_id()) {
+        std::uint64_t request = 0;
+        const std::string& data = frame.publication().data();
+        std::from_chars(data.data(), data.data() + data.size(), request);
+        mesh_.records_[request].copies.insert(frame.publication().stream());
+        if (mesh_.plan_.bug == Bug::hide_ids) {
+            frame.mutable_publication()->set_own_id(false);
+            link.listener.send(frame.SerializeAsString(), now);
+            return;
+        }
+    }
+    if (frame.has_history_page() && mesh_.plan_.bug == Bug::hide_ids) {
+        for (v1::Publication& event : *frame.mutable_history_page()->mutable_events()) event.set_own_id(false);
+        link.listener.send(frame.SerializeAsString(), now);
+        return;
     }
     if (frame.has_history_page()) {
         v1::HistoryPage& page = *frame.mutable_history_page();
@@ -509,12 +529,19 @@ SimulatedMesh::SimulatedMesh(SimulatedWorld& world, MeshPlan plan) : world_(worl
         readers_.push_back(std::make_unique<SimulatedReader>(*this, i));
         readers_.back()->move_to(i % plan_.nodes);
     }
-    for (std::size_t i = 0; i < nodes_.size() + workers_.size() + readers_.size(); ++i) keep_ticking(i);
+    for (std::size_t i = 0; i < plan_.publishers; ++i) {
+        publishers_.push_back(std::make_unique<SimulatedPublisher>(*this, i));
+        publishers_.back()->move_to(i % plan_.nodes);
+    }
+    for (std::size_t i = 0; i < nodes_.size() + workers_.size() + readers_.size() + publishers_.size(); ++i) {
+        keep_ticking(i);
+    }
 }
 
 SimulatedMesh::~SimulatedMesh() {
     workers_.clear();
     readers_.clear();
+    publishers_.clear();
     for (auto& node : nodes_) node->crash();
 }
 
@@ -640,6 +667,11 @@ void SimulatedMesh::check_convergence() {
     }
 }
 
+std::size_t SimulatedMesh::taken_twice() const noexcept {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(records_, [](const auto& entry) { return entry.second.copies.size() > 1; }));
+}
+
 std::size_t SimulatedMesh::accepted() const noexcept {
     return static_cast<std::size_t>(
         std::ranges::count_if(records_, [](const auto& entry) { return entry.second.accepted; }));
@@ -676,8 +708,10 @@ void SimulatedMesh::keep_ticking(std::size_t actor) {
             nodes_[actor]->tick();
         } else if (actor < nodes_.size() + workers_.size()) {
             workers_[actor - nodes_.size()]->tick();
-        } else {
+        } else if (actor < nodes_.size() + workers_.size() + readers_.size()) {
             readers_[actor - nodes_.size() - workers_.size()]->tick();
+        } else {
+            publishers_[actor - nodes_.size() - workers_.size() - readers_.size()]->tick();
         }
         keep_ticking(actor);
     });
@@ -689,7 +723,7 @@ void SimulatedMesh::keep_working(std::size_t index) {
         if (publishing_) {
             const std::string channel = some_channel();
             for (std::uint64_t burst = world_.below(4); burst > 0; --burst) worker.publish(channel);
-            if (plan_.kept_channels > 0) {
+            if (plan_.kept_channels > 0 && plan_.publishers == 0) {
                 const std::string kept = some_kept_channel();
                 for (std::uint64_t burst = world_.below(6); burst > 0; --burst) worker.publish(kept);
             }

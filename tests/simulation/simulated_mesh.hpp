@@ -34,6 +34,9 @@ enum class Bug {
     forget_dedup,         // readers take what they have already
     live_before_history,  // readers take live publications before their history is complete
     no_digests,           // ReadDigest of peers
+    // Of acknowledgements:
+    hide_ids,             // peers aren't told that an id is the publisher's
+    acknowledge_at_once,  // and not when a peer has it
 };
 
 /// How bad the connections are; changed while the simulation runs.
@@ -50,7 +53,8 @@ struct MeshPlan {
     milliseconds linger{60'000};
     std::size_t kept_channels = 0;  // "kept:0" and on: channels with history
     std::uint32_t history_count = 1000;
-    std::size_t readers = 0;  // clients of those, which go from node to node
+    std::size_t readers = 0;     // clients of those, which go from node to node
+    std::size_t publishers = 0;  // with ids of their own; then they, and nobody else, publish there, with ack peer
     Bug bug = Bug::none;
 };
 
@@ -63,10 +67,14 @@ struct Record {
     std::size_t node = 0;
     StreamId stream = 0;
     std::uint64_t number = 0;
+    // Of publishers with ids of their own, for which stream and number say nothing:
+    bool own_id = false;
+    std::set<StreamId> copies;  // streams of the nodes that took it for new
 };
 
 class SimulatedMesh;
 class SimulatedNode;
+class SimulatedPublisher;
 class SimulatedReader;
 
 /// One dialer's way to one node. Connections come and go, each with a generation; what is in flight goes with them.
@@ -229,6 +237,14 @@ public:
     [[nodiscard]] std::size_t losses_told() const noexcept { return losses_told_; }
     [[nodiscard]] std::size_t replayed() const noexcept { return replayed_; }
     void move_a_reader();
+    void move_a_publisher();
+    /// After check_histories(): P4, when no two nodes failed together; each publisher was acknowledged.
+    void check_acknowledged();
+    /// Publishes of publishers, repeated ones included; how many were acknowledged; and those that two nodes took for
+    /// new.
+    [[nodiscard]] std::size_t sent() const noexcept { return sent_; }
+    [[nodiscard]] std::size_t acknowledged() const noexcept { return acknowledged_; }
+    [[nodiscard]] std::size_t taken_twice() const noexcept;
     void check_reader(const SimulatedReader& reader, const Position& known);
     /// Every wish is settled and each worker has what publish_everywhere() published.
     void check_convergence();
@@ -243,6 +259,7 @@ private:
     friend class SimulatedNode;
     friend class SimulatedWorker;
     friend class SimulatedReader;
+    friend class SimulatedPublisher;
 
     void transmit(std::uint64_t dialer, bool to_node, std::string bytes);
     [[nodiscard]] bool cut(const Wire& wire) const;
@@ -257,7 +274,9 @@ private:
     std::vector<std::unique_ptr<SimulatedNode>> nodes_;
     std::vector<std::unique_ptr<SimulatedWorker>> workers_;
     std::vector<std::unique_ptr<SimulatedReader>> readers_;
-    std::map<std::uint64_t, DialingEnd*> dialers_;  // by key, the living ones
+    std::vector<std::unique_ptr<SimulatedPublisher>> publishers_;
+    std::map<std::string, std::set<std::string>> held_;  // by check_histories: data, by channel
+    std::map<std::uint64_t, DialingEnd*> dialers_;       // by key, the living ones
     std::uint64_t next_key_ = 1;
     std::uint64_t next_identity_ = 1;
     LinkId next_link_ = 1;
@@ -269,7 +288,8 @@ private:
     std::uint64_t next_request_ = 1;
     bool publishing_ = false, toggling_ = false;
     std::string violation_;
-    std::size_t gaps_told_ = 0, delivered_ = 0, bug_chances_ = 0, losses_told_ = 0, replayed_ = 0;
+    std::size_t gaps_told_ = 0, delivered_ = 0, bug_chances_ = 0, losses_told_ = 0, replayed_ = 0, sent_ = 0,
+                acknowledged_ = 0;
 };
 
 }  // namespace weft::simulation

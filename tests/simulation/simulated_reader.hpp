@@ -54,7 +54,9 @@ private:
     Position start_;
     Instant told_at_{};
     std::uint64_t next_request_ = 1;
-    std::set<std::uint64_t> delivered_;
+    using Visit = std::pair<std::size_t, Instant>;  // of a node, in one life of it
+    Visit visit_{};
+    std::map<std::uint64_t, Visit> delivered_;                          // by request
     std::map<std::pair<std::uint64_t, StreamId>, std::uint64_t> last_;  // request, by publisher and stream
 };
 

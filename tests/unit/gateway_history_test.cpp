@@ -31,14 +31,17 @@ protected:
         weftd.broker().on_rules(said);
     }
     /// A peer's entry comes. Stream 11 is "b" in a position.
-    void from_peer(std::uint64_t number, StreamId stream = 11) {
+    void from_peer(std::uint64_t number, StreamId stream = 11, const std::string& own_id = {},
+                   const std::string& user = {}) {
         if (!peer_up_) weftd.broker().on_link_up(kPeer, LinkRole::peer_out, "node-b", clock.now);
         peer_up_ = true;
         v1::Frame frame;
         v1::Publication& out = *frame.mutable_publication();
         out.set_channel("chat:a");
         out.set_data("\"b" + std::to_string(number) + '"');
-        out.set_message_id("m");
+        out.set_message_id(own_id.empty() ? "m" : own_id);
+        out.set_own_id(!own_id.empty());
+        if (!user.empty()) out.mutable_publisher()->set_user(user);
         out.set_stream(stream);
         out.set_number(number);
         out.mutable_retention()->set_count(1000);
@@ -97,6 +100,48 @@ TEST_F(GatewayHistory, ReplaysWhatWasMissedInOrderBeforeWhatIsNew) {
     EXPECT_EQ(json_at(bob.texts[0], "/payload/replay"), "3");
     ann.take();
     EXPECT_EQ(last_position(bob), last_position(ann));
+}
+
+TEST_F(GatewayHistory, DeliversAPublicationOnceThatTwoNodesHaveTaken) {
+    Client& ann = member();
+    say(ann, publish("chat:a", "", "1", R"(,"message_id":"m-1")"));
+    run();
+    ann.take();
+    const std::string before = last_position(ann);
+    from_peer(1, 11, "m-1", "ann");
+    EXPECT_EQ(short_lines(ann.take()), Lines{}) << "she has it";
+    Client& bob = member(before);
+    EXPECT_EQ(short_lines(bob.take()), Lines{"subscribed recovered"}) << "so has he";
+    EXPECT_EQ(json_at(bob.texts[0], "/payload/replay"), "0");
+    Client& eve = member("b.0");
+    EXPECT_EQ(short_lines(eve.take()).size(), 2u) << "she had neither, and is given one";
+    from_peer(2);
+    for (Client* const client : {&ann, &bob, &eve}) EXPECT_EQ(short_lines(client->take()), Lines{"event b2"});
+    EXPECT_EQ(last_position(ann), last_position(bob));
+}
+
+TEST_F(GatewayHistory, GivesTheNewestToWhoeverComesWhereTheRuleSaysSo) {
+    rules = ChannelRules();
+    ChannelRule rule{*ChannelPattern::parse("chat:*"), true};
+    rule.history_count = 1000;
+    rule.latest = true;
+    rules.add(std::move(rule));
+    Client& ann = member();
+    EXPECT_EQ(short_lines(ann.take()), Lines{"subscribed"}) << "nothing is there";
+    publish_some(ann, 1, 3);
+    ann.take();
+    const std::string position = last_position(ann);
+    Client& bob = member();
+    EXPECT_EQ(short_lines(bob.take()), (Lines{"subscribed", "event 3"}));
+    EXPECT_EQ(json_at(bob.texts[0], "/payload/replay"), "1");
+    EXPECT_EQ(last_position(bob), position);
+    say(bob, subscribe("chat:a", "s"));
+    run();
+    EXPECT_EQ(short_lines(bob.take()), (Lines{"subscribed", "event 3"})) << "again, as it asks again";
+    Client& eve = member(position);
+    EXPECT_EQ(short_lines(eve.take()), Lines{"subscribed recovered"}) << "with a position it is an ordinary resume";
+    publish_some(ann, 4, 4);
+    for (Client* const client : {&ann, &bob, &eve}) EXPECT_EQ(short_lines(client->take()), Lines{"event 4"});
 }
 
 TEST_F(GatewayHistory, AnswersAtOnceWhoMissedNothing) {

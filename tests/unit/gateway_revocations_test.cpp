@@ -22,13 +22,13 @@ protected:
         return [name](v1::Revocation& out) { out.set_user(name); };
     }
     std::shared_ptr<const Identity> with_ticket(const std::string& name, const std::string& ticket) {
-        auto identity = std::make_shared<Identity>(*everything(name));
+        auto identity = std::const_pointer_cast<Identity>(everything(name));
         identity->ticket = Revocations::ticket_hash(ticket);
         identity->since = clock.wall;
         return identity;
     }
     Client& connect_since(const std::string& name, WallTime since) {
-        auto identity = std::make_shared<Identity>(*everything(name));
+        auto identity = std::const_pointer_cast<Identity>(everything(name));
         identity->since = since;
         return connect(std::move(identity), endpoint, wire);
     }
@@ -204,7 +204,7 @@ TEST_F(GatewayRevocations, RefusesABannedStrangerWhoseAuthIsUnderWay) {
 
 TEST_F(GatewayRevocations, EndsABannedUserWhoRefreshes) {
     tokens["new"] = everything("ann");
-    auto identity = std::make_shared<Identity>(*everything("ann"));
+    auto identity = std::const_pointer_cast<Identity>(everything("ann"));
     identity->expires_at = clock.wall + 1h;
     Client& ann = connect(std::move(identity), endpoint, wire);
     weftd.send(revocation(v1::Revocation::BAN, user("ann")));
@@ -216,7 +216,7 @@ TEST_F(GatewayRevocations, EndsABannedUserWhoRefreshes) {
 
 TEST_F(GatewayRevocations, EndsWhoRefreshesWithABannedTicket) {
     tokens["stolen"] = with_ticket("ann", "t-9");
-    auto identity = std::make_shared<Identity>(*everything("ann"));
+    auto identity = std::const_pointer_cast<Identity>(everything("ann"));
     identity->expires_at = clock.wall + 1h;
     Client& ann = connect(std::move(identity), endpoint, wire);
     tell(revocation(v1::Revocation::BAN, [](auto& out) { out.set_ticket("t-9"); }));

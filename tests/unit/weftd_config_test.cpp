@@ -65,6 +65,7 @@ mesh:
   dead: 2s
   insecure: true
 log: {format: json, level: warn}
+publish: {ack_timeout: 500ms, id_window: 1m, id_bytes: 8m}
 limits: {max_channels: 5000, queue: 16m, channel_linger: 2m}
 )");
     EXPECT_EQ(config.node, "a");
@@ -78,6 +79,9 @@ limits: {max_channels: 5000, queue: 16m, channel_linger: 2m}
     EXPECT_TRUE(config.mesh.insecure);
     EXPECT_EQ(config.log.format, LogFormat::json);
     EXPECT_EQ(config.log.level, LogLevel::warn);
+    EXPECT_EQ(config.publish.ack_timeout, milliseconds(500));
+    EXPECT_EQ(config.publish.id_window, std::chrono::minutes(1));
+    EXPECT_EQ(config.publish.id_bytes, 8U << 20);
     EXPECT_EQ(config.limits.max_channels, 5000U);
     EXPECT_EQ(config.limits.queue, 16U << 20);
     EXPECT_EQ(config.limits.channel_linger, std::chrono::minutes(2));
@@ -101,6 +105,8 @@ TEST(WeftdConfig, NamesPlaceKeyFaultAndExpectationOfEveryError) {
         {"mesh: {curve: {secret_key: k}}", "w.yaml:1:8: mesh.curve: not supported yet"},
         {"history: {max_bytes: 1k}", "w.yaml:1:22: history.max_bytes: \"1k\" is out of range; expected 1m to 1024g"},
         {"history: 256m", "w.yaml:1:10: history: is not a map; expected keys with values (max_bytes)"},
+        {"publish: {ack_timeout: 1ms}",
+         "w.yaml:1:24: publish.ack_timeout: \"1ms\" is out of range; expected 100ms to 1m"},
         {"mesh: {sync: 1ms}", "w.yaml:1:14: mesh.sync: \"1ms\" is out of range; expected 100ms to 10m"},
         {"http: 7480",
          "w.yaml:1:7: http: \"7480\" is not an address; expected an IP address and a port such as "
@@ -114,8 +120,11 @@ TEST(WeftdConfig, NamesPlaceKeyFaultAndExpectationOfEveryError) {
         {"hooks: {}", "w.yaml:1:1: hooks: not supported yet"},
         // Shapes.
         {"just words",
-         "w.yaml:1:1: is not a map; expected keys with values (node, workers, mesh, log, limits, history)"},
-        {"- node", "w.yaml:1:1: is not a map; expected keys with values (node, workers, mesh, log, limits, history)"},
+         "w.yaml:1:1: is not a map; expected keys with values (node, workers, mesh, log, limits, history, http, "
+         "publish)"},
+        {"- node",
+         "w.yaml:1:1: is not a map; expected keys with values (node, workers, mesh, log, limits, history, http, "
+         "publish)"},
         {"workers: ipc:///x", "w.yaml:1:10: workers: is not a map; expected keys with values (listen, mode, group)"},
         {"node: [a]", "w.yaml:1:7: node: is a list; expected a name"},
         {"node: {a: b}", "w.yaml:1:7: node: is a map; expected a name"},
@@ -228,8 +237,9 @@ TEST(WeftdConfig, TellsWhichKeysARunningWeftdCannotChange) {
     wanted.node = "elsewhere";
     wanted.mesh.listen = "tcp://127.0.0.1:2";
     wanted.limits.queue = 1 << 20;
+    wanted.publish.id_window = std::chrono::minutes(1);
     EXPECT_EQ(keys_that_need_a_restart(running, wanted),
-              (std::vector<std::string>{"node", "mesh.listen", "limits.queue"}));
+              (std::vector<std::string>{"node", "mesh.listen", "publish.id_window", "limits.queue"}));
 }
 
 TEST(Units, ReadDurationsAndRefuseABareNumber) {
