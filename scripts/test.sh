@@ -13,7 +13,7 @@ suites=("$@")
 [[ $# -gt 0 ]] || suites=(unit nginx browser)
 logs=$build/test-logs
 passed=0 failed=0 skipped=0
-broken=()
+told=() # one line for each test that failed or was skipped
 
 # add SUITE STATUS PASSED FAILED SKIPPED : counts one suite. An exit status that its numbers do not explain, or no test
 # at all, counts as one failure.
@@ -21,13 +21,14 @@ add() {
     local suite=$1 status=$2 good=$3 bad=$4 skips=$5
     if [[ $((good + bad)) -eq 0 ]]; then
         warn "$suite: no test ran (log: build/test-logs/$suite.log)"
+        told+=("failed: $suite: no test ran")
         bad=1
     elif [[ $status -ne 0 && $bad -eq 0 ]]; then
         warn "$suite: ended with status $status though no test failed (log: build/test-logs/$suite.log)"
+        told+=("failed: $suite: ended with status $status")
         bad=1
     fi
     passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + skips))
-    [[ $bad -eq 0 ]] || broken+=("$suite")
     say "-- $suite: $good passed, $bad failed, $skips skipped"
 }
 
@@ -46,6 +47,8 @@ run_unit() {
     status=${PIPESTATUS[0]}
     total=$(attribute tests "$xml") bad=$(attribute failures "$xml")
     skips=$(($(attribute skipped "$xml") + $(attribute disabled "$xml")))
+    mapfile -t -O "${#told[@]}" told < <(sed -nE \
+        's/^\t *[0-9]+ - (.*) \(([A-Z].*)\)( .*)?$/\2: unit: \1/; T; s/^(Skipped|Disabled)/skipped/; s/^[A-Z]\w*/failed/; p' "$logs/unit.log")
     add unit "$status" $((total - bad - skips)) "$bad" "$skips"
 }
 
@@ -57,6 +60,7 @@ run_nginx() {
         tee "$logs/nginx.log"
     status=${PIPESTATUS[0]}
     [[ -f $counts ]] && read -r good bad skips <"$counts"
+    mapfile -t -O "${#told[@]}" told < <(tail -n +2 "$counts")
     add nginx "$status" "$good" "$bad" "$skips"
 }
 
@@ -76,10 +80,13 @@ run_browser() {
     while read -r _ name value; do
         [[ -n ${count[$name]:-} && $value =~ ^[0-9]+$ ]] && count[$name]=$value
     done < <(grep -E '^# (pass|fail|cancelled|skipped|todo) [0-9]+$' "$tap" 2>/dev/null)
+    mapfile -t -O "${#told[@]}" told < <(sed -nE \
+        's/^ *not ok [0-9]+ - /failed: browser: /p; s/^ *ok [0-9]+ - (.*# (SKIP|TODO))/skipped: browser: \1/p' "$tap")
     add browser "$status" "${count[pass]}" $((count[fail] + count[cancelled])) $((count[skipped] + count[todo]))
 }
 
 "$root/scripts/deps.sh" build test
+rm -rf "$logs"
 mkdir -p "$logs"
 if ! "$root/scripts/build.sh" all; then
     warn "the build failed: no test ran"
@@ -95,6 +102,12 @@ for suite in "${suites[@]}"; do
     say "== $suite"
     "run_$suite"
 done
-[[ ${#broken[@]} -eq 0 ]] || say "failed: ${broken[*]} (logs in build/test-logs)"
+# What failed goes last: whoever reads only the end of a log sees it.
+printf '%s\n' "${told[@]}" | grep '^skipped: ' | head -n 20
+if [[ $failed -gt 0 ]]; then
+    grep -hA 7 '^ *#   Failed test' "$logs/nginx.log" 2>/dev/null | head -n 60
+    printf '%s\n' "${told[@]}" | grep '^failed: ' | head -n 30
+    say "logs: build/test-logs"
+fi
 say "$passed passed, $failed failed, $skipped skipped"
 [[ $failed -eq 0 ]]

@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::size_t kMinMessageSize = 128;
 constexpr std::size_t kMaxMessageSize = kMaxData;                    // what the link to weftd carries
-constexpr std::size_t kMaxEchoSize = std::size_t{64} * 1024 * 1024;  // which doesn't come so far
+constexpr std::size_t kMaxEchoSize = std::size_t{64} * 1024 * 1024;  // which weftd doesn't see
 constexpr std::size_t kMinSendQueue = std::size_t{4} * 1024;
 constexpr std::size_t kNoMost = SIZE_MAX / 2;
 constexpr std::size_t kMinSendMemory = std::size_t{1024} * 1024;
@@ -155,36 +155,10 @@ char* set_send_memory(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
                     "256m");
 }
 
-char* set_cookie(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
-    return read_cookie(cf, static_cast<LocationSettings*>(conf)->credentials);
-}
-
-char* set_user(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
-    return read_user(cf, static_cast<LocationSettings*>(conf)->credentials);
-}
-
-char* set_grants(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
-    return read_grants(cf, static_cast<LocationSettings*>(conf)->credentials);
-}
-
-char* set_anonymous(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
-    return read_anonymous(cf, static_cast<LocationSettings*>(conf)->credentials);
-}
-
-char* set_auth_timeout(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
-    return read_auth_timeout(cf, static_cast<LocationSettings*>(conf)->credentials);
-}
-
-char* set_expiry_notice(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
-    return read_expiry_notice(cf, static_cast<LocationSettings*>(conf)->credentials);
-}
-
-char* set_reject(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
-    return read_reject(cf, static_cast<LocationSettings*>(conf)->credentials);
-}
-
-char* set_api_key(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
-    return read_api_keys(cf, static_cast<LocationSettings*>(conf)->credentials);
+/// A directive of credentials, which reads itself.
+template <char* (*read)(ngx_conf_t*, CredentialSettings&) noexcept>
+char* set_credential(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
+    return read(cf, static_cast<LocationSettings*>(conf)->credentials);
 }
 
 /// Makes this location's content ours.
@@ -277,14 +251,14 @@ ngx_command_t directives[] = {
     http_directive("weft_log_format", NGX_CONF_2MORE, set_log_format),
 
     location_directive("weft_ticket", kEverywhere | NGX_CONF_1MORE, set_ticket),
-    location_directive("weft_cookie", kEverywhere | NGX_CONF_TAKE1, set_cookie),
-    location_directive("weft_user", kEverywhere | NGX_CONF_TAKE1, set_user),
-    location_directive("weft_grants", kEverywhere | NGX_CONF_TAKE1, set_grants),
-    location_directive("weft_anonymous", kEverywhere | NGX_CONF_TAKE12, set_anonymous),
-    location_directive("weft_auth_timeout", kEverywhere | NGX_CONF_TAKE1, set_auth_timeout),
-    location_directive("weft_expiry_notice", kEverywhere | NGX_CONF_TAKE1, set_expiry_notice),
-    location_directive("weft_reject", kEverywhere | NGX_CONF_TAKE1, set_reject),
-    location_directive("weft_api_key", kEverywhere | NGX_CONF_TAKE1, set_api_key),
+    location_directive("weft_cookie", kEverywhere | NGX_CONF_TAKE1, set_credential<read_cookie>),
+    location_directive("weft_user", kEverywhere | NGX_CONF_TAKE1, set_credential<read_user>),
+    location_directive("weft_grants", kEverywhere | NGX_CONF_TAKE1, set_credential<read_grants>),
+    location_directive("weft_anonymous", kEverywhere | NGX_CONF_TAKE12, set_credential<read_anonymous>),
+    location_directive("weft_auth_timeout", kEverywhere | NGX_CONF_TAKE1, set_credential<read_auth_timeout>),
+    location_directive("weft_expiry_notice", kEverywhere | NGX_CONF_TAKE1, set_credential<read_expiry_notice>),
+    location_directive("weft_reject", kEverywhere | NGX_CONF_TAKE1, set_credential<read_reject>),
+    location_directive("weft_api_key", kEverywhere | NGX_CONF_TAKE1, set_credential<read_api_keys>),
     location_directive("weft_origin", kEverywhere | NGX_CONF_1MORE, set_origin),
     location_directive("weft_rate", kEverywhere | NGX_CONF_TAKE1234, set_rate),
     location_directive("weft_user_rate", kEverywhere | NGX_CONF_TAKE12, set_user_rate),

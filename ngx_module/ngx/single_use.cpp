@@ -1,11 +1,10 @@
 #include "ngx/single_use.hpp"
 
 #include <ctime>
-#include <exception>
-#include <random>
 
 #include "limit/used_tickets.hpp"
 #include "ngx/robust_mutex.hpp"
+#include "ngx/shared_table.hpp"
 
 namespace weft {
 
@@ -17,34 +16,10 @@ struct TicketTable {
 };
 
 ngx_int_t init_zone(ngx_shm_zone_t* zone, void* data) noexcept {
-    if (data != nullptr) {  // a reload: the same memory goes on
-        zone->data = data;
-        return NGX_OK;
-    }
-    auto* pool = reinterpret_cast<ngx_slab_pool_t*>(zone->shm.addr);
-    if (zone->shm.exists) {
-        zone->data = pool->data;
-        return NGX_OK;
-    }
-    void* memory = ngx_slab_alloc(pool, sizeof(TicketTable));
-    const std::size_t rest = pool->pfree * ngx_pagesize;
-    void* places = memory == nullptr ? nullptr : ngx_slab_alloc(pool, rest);
-    if (places == nullptr) return NGX_ERROR;
-    try {
-        auto* table = new (memory) TicketTable();
-        std::random_device device;
-        const auto word = [&device] { return std::uint64_t{device()} << 32 | device(); };
-        table->tickets = UsedTickets::make({static_cast<std::byte*>(places), rest},
-                                           {SipKey{word(), word()}, SipKey{word(), word()}});
-        if (table->tickets == nullptr) return NGX_ERROR;
-        zone->data = table;
-        pool->data = table;
-        return NGX_OK;
-    } catch (const std::exception& error) {
-        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0, "weft: can't prepare the zone \"weft_tickets\": %s",
-                      error.what());
-        return NGX_ERROR;
-    }
+    return init_shared_table<TicketTable>(zone, data, [](TicketTable& table, std::span<std::byte> rest) {
+        table.tickets = UsedTickets::make(rest, {random_sip_key(), random_sip_key()});
+        return table.tickets != nullptr;
+    });
 }
 
 UsedTickets::Verdict use(ngx_shm_zone_t* zone, const Ticket& ticket, WallTime until, WallTime now) noexcept {

@@ -1,9 +1,9 @@
 #include "ngx/zone.hpp"
 
 #include <memory>
-#include <random>
 
 #include "ngx/robust_mutex.hpp"
+#include "ngx/shared_table.hpp"
 
 namespace weft {
 
@@ -32,10 +32,6 @@ namespace {
 constexpr std::size_t kRatesShare = 8;  // one part in so many of what is left is for rates, the rest for counts
 constexpr std::size_t kMinCounts = std::size_t{32} * 1024;  // bytes, what kMinZone must leave for the counts
 
-ngx_slab_pool_t* pool_of(ngx_shm_zone_t* zone) noexcept {
-    return reinterpret_cast<ngx_slab_pool_t*>(zone->shm.addr);
-}
-
 Table& table_of(ngx_shm_zone_t* zone) noexcept {
     return *static_cast<Table*>(zone->data);
 }
@@ -50,37 +46,12 @@ void retire(Table& table, Slot& slot) noexcept {
 }
 
 ngx_int_t init_zone(ngx_shm_zone_t* zone, void* data) noexcept {
-    if (data != nullptr) {  // a reload: the same memory goes on
-        zone->data = data;
-        return NGX_OK;
-    }
-    ngx_slab_pool_t* pool = pool_of(zone);
-    if (zone->shm.exists) {
-        zone->data = pool->data;
-        return NGX_OK;
-    }
-    void* memory = ngx_slab_alloc(pool, sizeof(Table));
-    // All that is left is one run of pages. We allocate nothing later: a worker that dies in nginx's allocator would
-    // leave it broken for all.
-    const std::size_t rest = pool->pfree * ngx_pagesize;
-    void* counts = memory == nullptr ? nullptr : ngx_slab_alloc(pool, rest);
-    if (counts == nullptr) return NGX_ERROR;
-    try {
-        auto* table = new (memory) Table();
-        std::random_device device;
-        const auto word = [&device] { return std::uint64_t{device()} << 32 | device(); };
-        const std::span<std::byte> room(static_cast<std::byte*>(counts), rest);
-        const std::size_t rates = rest / kRatesShare;
-        table->rates = SharedRates::make(room.first(rates), SipKey{word(), word()});
-        table->connections = ConnectionCounts::make(room.subspan(rates), kMaxWorkers, SipKey{word(), word()});
-        if (table->rates == nullptr || table->connections == nullptr) return NGX_ERROR;
-        zone->data = table;
-        pool->data = table;
-        return NGX_OK;
-    } catch (const std::exception& error) {
-        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0, "weft: can't prepare the zone \"weft\": %s", error.what());
-        return NGX_ERROR;
-    }
+    return init_shared_table<Table>(zone, data, [](Table& table, std::span<std::byte> rest) {
+        const std::size_t rates = rest.size() / kRatesShare;
+        table.rates = SharedRates::make(rest.first(rates), random_sip_key());
+        table.connections = ConnectionCounts::make(rest.subspan(rates), kMaxWorkers, random_sip_key());
+        return table.rates != nullptr && table.connections != nullptr;
+    });
 }
 
 }  // namespace
