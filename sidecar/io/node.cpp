@@ -21,6 +21,14 @@ constexpr milliseconds kMaxRetry{16};
 constexpr milliseconds kGatherWait{2'000};  // workers were seen to take 1.5 s to find a new weftd
 constexpr milliseconds kLinger{300};        // of kDrain, left to ZeroMQ for what it holds
 
+/// That are surely there: not this node itself, and of those behind names one, since nobody knows how many there are.
+std::size_t expected_peers(const Config::Mesh& mesh) {
+    const auto named =
+        std::ranges::count_if(mesh.peers, [](const std::string& peer) { return peer.starts_with("dns"); });
+    const auto itself = std::ranges::count(mesh.peers, mesh.listen);
+    return mesh.peers.size() - static_cast<std::size_t>(named + itself) + (named > 0 ? 1 : 0);
+}
+
 BrokerSettings broker_settings(const Config& config) {
     BrokerSettings settings;
     settings.node = config.node;
@@ -30,15 +38,21 @@ BrokerSettings broker_settings(const Config& config) {
     settings.sync_interval = config.mesh.sync;
     settings.member_timeout = config.mesh.member_timeout;
     settings.gather_wait = kGatherWait;
-    settings.expected_peers = config.mesh.peers.size();
+    settings.expected_peers = expected_peers(config.mesh);
     settings.ack_timeout = config.publish.ack_timeout;
     settings.id_window = config.publish.id_window;
     settings.id_bytes = config.publish.id_bytes;
     return settings;
 }
 
-Mesh::Settings mesh_settings(const Config& config, std::uint64_t incarnation, const LinkTimings& timings) {
-    return {config.node, incarnation, kSoftware, config.mesh.listen, timings, config.limits.queue};
+Mesh::Settings mesh_settings(const Config& config, std::uint64_t incarnation, const LinkTimings& timings,
+                             ZapHandler* keys) {
+    return {config.node, incarnation,         kSoftware,           config.mesh.listen,
+            timings,     config.mesh.resolve, config.limits.queue, keys};
+}
+
+std::unique_ptr<ZapHandler> make_keys(zmq::context_t& context, const Config::Mesh::Curve& files) {
+    return files.secret_key.empty() ? nullptr : std::make_unique<ZapHandler>(context, files);
 }
 
 LinkTimings link_timings(const Config& config) {
@@ -68,8 +82,13 @@ Node::Node(Config config, Reload reload, Log& log)
       timings_(link_timings(config_)),
       tick_every_(std::min(timings_.heartbeat / 4, kMaxTick)),
       gate_(broker_settings(config_)),
-      mesh_(context_, mesh_settings(config_, incarnation_, timings_), gate_, log_) {
+      keys_(make_keys(context_, config_.mesh.curve)),
+      mesh_(context_, mesh_settings(config_, incarnation_, timings_, keys_.get()), gate_, log_) {
     log_.info("started", {{"node", config_.node}, {"version", kSoftware}, {"link_version", kLinkVersion}});
+
+    if (keys_) {
+        log_.info("curve", {{"public_key", keys_->public_key()}, {"allowed", keys_->keys()->all().size()}});
+    }
 
     // First: where it can't, nobody has been let in yet.
     if (config_.http.port != 0) {
@@ -88,6 +107,7 @@ Node::Node(Config config, Reload reload, Log& log)
         const Endpoint endpoint = endpoint_of(text);
         if (endpoint.has_file()) file = std::make_unique<SocketFile>(endpoint.path);
         settings.role = role;
+        settings.keys = role == LinkRole::peer_in ? keys_.get() : nullptr;
         auto port = std::make_unique<LinkPort>(context_, endpoint, settings, gate_, log_);
         if (file) file->settle(config_.workers.mode, config_.workers.group);
         return port;
@@ -152,7 +172,7 @@ void Node::say_ready() {
     log_.info("ready", {{"node", config_.node},
                         {"workers", config_.workers.listen},
                         {"mesh", config_.mesh.listen.empty() ? "off" : config_.mesh.listen},
-                        {"peers", config_.mesh.peers.size()},
+                        {"peers", mesh_.links().size()},
                         {"peers_up", counts.peers_out},
                         {"histories", counts.histories},
                         {"history_bytes", counts.history_bytes}});
@@ -208,6 +228,7 @@ void Node::show_status(Instant now) {
     if (incoming_) status.peer_in_bytes = incoming_->queued_bytes();
     status.history_max_bytes = config_.history.max_bytes;
     for (const auto& link : mesh_.links()) {
+        if (link->itself()) continue;
         status.peers.push_back({link->endpoint(), link->node(), link->up(), link->queued_bytes()});
     }
     status_->show(std::move(status));
@@ -222,6 +243,7 @@ void Node::tick(Instant now) {
     }
     mesh_.tick(now);
     gate_.tick(now);
+    if (keys_) keys_->write_news(log_, now);
     warn_of_unacknowledged();
     service_.pet(now);
     show_status(now);
@@ -269,6 +291,7 @@ void Node::on_reload(Instant now) {
     for (const std::string& key : keys_that_need_a_restart(config_, *wanted)) {
         log_.warn("reload_needs_restart", {{"key", key}});
     }
+    if (keys_) keys_->read_again();
     config_.mesh.peers = wanted->mesh.peers;
     config_.mesh.insecure = wanted->mesh.insecure;
     mesh_.set_peers(config_.mesh.peers, now);
