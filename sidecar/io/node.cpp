@@ -225,7 +225,10 @@ void Node::show_status(Instant now) {
     status.at = now;
     status.counts = gate_.counts();
     status.worker_bytes = workers_->queued_bytes();
-    if (incoming_) status.peer_in_bytes = incoming_->queued_bytes();
+    if (incoming_) {
+        status.peer_in_bytes = incoming_->queued_bytes();
+        status.followers = incoming_->followers(now);
+    }
     status.history_max_bytes = config_.history.max_bytes;
     for (const auto& link : mesh_.links()) {
         if (link->itself()) continue;
