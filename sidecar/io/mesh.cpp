@@ -34,6 +34,8 @@ void Mesh::set_peers(const std::vector<std::string>& endpoints, Instant now) {
         hello.set_name(settings_.node);
         hello.set_incarnation(settings_.incarnation);
         hello.set_software(settings_.software);
+        hello.set_shards(settings_.shards);
+        hello.set_shard(settings_.shard);
         hello.mutable_peer()->set_node(settings_.node);
         hello.mutable_peer()->set_listen(settings_.listen);
         log_.info("peer_dial", {{"endpoint", text}});

@@ -22,6 +22,8 @@ public:
         std::string listen;  // what this node tells peers; an entry of the peers that is the same is left out
         LinkTimings timings;
         std::size_t max_queued = 0;
+        unsigned shards = 1;  // of this node, and of every other
+        unsigned shard = 0;   // which of them this is
     };
 
     Mesh(zmq::context_t& context, Settings settings, BrokerGate& gate, Log& log);

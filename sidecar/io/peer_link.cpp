@@ -1,11 +1,13 @@
 #include "io/peer_link.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <utility>
 
 #include "io/clock.hpp"
 #include "io/zmq_limits.hpp"
+#include "shards.hpp"
 
 namespace weft {
 namespace {
@@ -15,7 +17,7 @@ constexpr int kMonitored = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTE
                            ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
 
 std::string monitor_address() {
-    static std::uint64_t next = 0;  // one thread makes sockets
+    static std::atomic<std::uint64_t> next{0};  // shards make sockets, each in its thread
     return "inproc://peer-monitor-" + std::to_string(++next);
 }
 
@@ -25,6 +27,7 @@ PeerLink::PeerLink(zmq::context_t& context, const Endpoint& endpoint, Settings s
                    Log& log)
     : endpoint_(endpoint.text),
       max_queued_(settings.max_queued),
+      hello_(settings.hello),
       admit_(std::move(admit)),
       gate_(gate),
       log_(log),
@@ -144,6 +147,10 @@ void PeerLink::on_link_up(const v1::Welcome& welcome, Instant now) {
     incarnation_ = welcome.incarnation();
     told_unreachable_ = false;
     told_refused_.clear();
+    if (const std::string why = wrong_shard(hello_, welcome); !why.empty()) {
+        log_.warn("peer_refused", {{"peer", node_}, {"endpoint", endpoint_}, {"why", why}});
+        return dialer_.close(now);  // until it comes back as another
+    }
     if (const std::string why = admit_(*this, welcome); !why.empty()) {
         log_.warn("peer_refused", {{"peer", node_}, {"endpoint", endpoint_}, {"why", why}});
         dialer_.close(now);

@@ -61,6 +61,7 @@ private:
 
     std::string endpoint_;
     std::size_t max_queued_;
+    const v1::Hello hello_;
     Admit admit_;
     BrokerGate& gate_;
     Log& log_;
