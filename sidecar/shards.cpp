@@ -28,7 +28,7 @@ std::string wrong_shards(const Config& node) {
         for (unsigned shard = 0; shard < node.shards; ++shard) {
             const auto address = shard_address(first, shard);
             if (!address || !Endpoint::parse(*address, Endpoint::Use::listen)) {
-                return count(node.shards) + " have no addresses at \"" + first + "\": the last would be at " +
+                return count(node.shards) + " have no addresses at \"" + first + "\": one would be at " +
                        (address ? "\"" + *address + "\"" : "a port over 65535");
             }
             if (!all.insert(*address).second) {
