@@ -1,19 +1,21 @@
 // Connections are cut at random while publishers run: nothing is lost, repeated or out of order at the callback.
 import { expect, test } from 'vitest';
 
-import { clientOf, collect, fresh, nodes, Proxy } from './support.js';
+import { clientOf, collect, fresh, next, nodes, Proxy } from './support.js';
 
 const CUTS = Number(process.env.WEFT_CUTS ?? 200);
 const between = (least: number, most: number) => Math.floor(least + Math.random() * (most - least));
 
-test(`${CUTS} cuts: every event comes once and in order`, { timeout: 240_000 }, async () => {
+test(`${CUTS} cuts: every event comes once and in order`, { timeout: 150_000 }, async () => {
   const name = fresh();
   // The reader is sent to another node as often as not, and cut anywhere in a frame, a replay, a handshake.
   const away = await Proxy.to(() => nodes.urls[between(0, 2)]!);
   const reader = clientOf('reader', away.url);
   const channel = reader.channel<{ by: string; n: number }>(name);
   const heard = collect(channel, 'event');
-  const gaps = collect(channel, 'gap');
+  const lost = next(channel, 'gap').then(() => {
+    throw new Error('the reader was told of a gap');
+  });
   const resumed = collect(channel, 'subscribed');
   await reader.connect();
   await channel.subscribe();
@@ -22,6 +24,7 @@ test(`${CUTS} cuts: every event comes once and in order`, { timeout: 240_000 }, 
 
   // Publishers stay at their node, since order is promised for one node, and are cut as well.
   const published: Record<string, number> = {};
+  let sent = 0;
   let stop = false;
   const publishers = await Promise.all(
     ['ann', 'bob', 'cid', 'dan'].map(async (by, i) => {
@@ -36,6 +39,9 @@ test(`${CUTS} cuts: every event comes once and in order`, { timeout: 240_000 }, 
     let n = 0;
     const unanswered = new Set<Promise<unknown>>();
     while (!stop) {
+      // No further ahead of the reader than history holds.
+      if (sent - heard.all.length > 2_000) await heard.until(heard.all.length + 1);
+      sent += 1;
       const answer: Promise<unknown> = client.publish(name, { by, n: n++ }).finally(() => unanswered.delete(answer));
       unanswered.add(answer);
       if (unanswered.size >= 5) await Promise.race(unanswered);
@@ -47,10 +53,10 @@ test(`${CUTS} cuts: every event comes once and in order`, { timeout: 240_000 }, 
     while (away.cuts < CUTS) await new Promise((resolve) => setTimeout(resolve, 20));
     stop = true;
   })();
-  await Promise.all([counting, ...running]);
+  await Promise.race([lost, Promise.all([counting, ...running])]);
   for (const proxy of [away, ...publishers.map(({ near }) => near)]) proxy.budget = () => Infinity;
   const total = Object.values(published).reduce((sum, n) => sum + n, 0);
-  await heard.until(total);
+  await Promise.race([lost, heard.until(total)]);
   // Whatever were sent twice would come before this.
   await publishers[0]!.client.publish(name, { by: 'end', n: 0 });
   await heard.until(total + 1);
@@ -63,7 +69,6 @@ test(`${CUTS} cuts: every event comes once and in order`, { timeout: 240_000 }, 
     expect(mine).toEqual([...Array(published[by]).keys()]);
   }
   expect(heard.all.length).toBe(total + 1);
-  expect(gaps.all).toEqual([]);
   expect(resumed.all.length).toBeGreaterThan(CUTS / 4);
   const ids = heard.all.map(({ messageId }) => messageId);
   expect(new Set(ids).size).toBe(ids.length);

@@ -54,15 +54,17 @@ export function next<Events extends object, Name extends keyof Events>(from: Emi
 /** Collects all events of this name; `until(n)` resolves once there are n. */
 export function collect<Events extends object, Name extends keyof Events>(from: Emitter<Events>, name: Name) {
   const all: Events[Name][] = [];
-  let wake = () => {};
+  let waiting: (() => void)[] = [];
   from.on(name, (event) => {
     all.push(event);
-    wake();
+    const woken = waiting;
+    waiting = [];
+    woken.forEach((wake) => wake());
   });
   return {
     all,
     async until(count: number) {
-      while (all.length < count) await new Promise<void>((resolve) => (wake = resolve));
+      while (all.length < count) await new Promise<void>((resolve) => waiting.push(resolve));
       return all;
     },
   };
