@@ -37,12 +37,15 @@ constexpr std::string_view kKeys[] = {
     "mesh",
     "mesh.listen",
     "mesh.peers",
+    "mesh.resolve",
     "mesh.heartbeat",
     "mesh.dead",
     "mesh.sync",
     "mesh.member_timeout",
     "mesh.insecure",
     "mesh.curve",
+    "mesh.curve.secret_key",
+    "mesh.curve.allow",
     "log",
     "log.format",
     "log.level",
@@ -345,6 +348,7 @@ private:
                       config_.mesh.peers.push_back(*text);
                   }
               }},
+             {"resolve", duration(config_.mesh.resolve, milliseconds(100), std::chrono::hours(1))},
              {"heartbeat", duration(config_.mesh.heartbeat, milliseconds(50), std::chrono::minutes(1))},
              {"dead",
               [&](const YAML::Node& node, const std::string& key) {
@@ -361,14 +365,18 @@ private:
                                     config_.mesh.insecure = text == "true";
                                     return {};
                                 })},
-             {"curve", nullptr}});
+             {"curve", [this](const YAML::Node& node, const std::string& key) { read_curve(node, key); }}});
 
-        if (!config_.mesh.insecure) {
+        const bool encrypted = config_.mesh.curve != Config::Mesh::Curve{};
+        if (!config_.mesh.insecure && !encrypted) {
             for (const Place& place : places) {
                 fail(place.mark, place.key,
                      quoted(place.endpoint.text) +
-                         " leaves this host unencrypted; expected a loopback address, or mesh.insecure: true");
+                         " leaves this host unencrypted; expected mesh.curve, a loopback address, or mesh.insecure: "
+                         "true");
             }
+        } else if (config_.mesh.insecure && encrypted) {
+            fail(map.Mark(), parent, "has both curve and insecure: true; expected one of them");
         }
         if (config_.mesh.dead < 2 * config_.mesh.heartbeat) {
             fail(dead_mark, "mesh.dead",
@@ -378,6 +386,21 @@ private:
         if (!config_.mesh.peers.empty() && config_.mesh.listen.empty()) {
             fail(peers_mark, "mesh.peers",
                  "needs mesh.listen; expected both, because peers fetch from there what is published here");
+        }
+    }
+
+    void read_curve(const YAML::Node& map, const std::string& parent) {
+        const auto path = [this](std::string& out) {
+            return value("a file's path", [&out](const std::string& text) -> std::string {
+                if (text.empty()) return "is empty; expected a file's path";
+                out = text;
+                return {};
+            });
+        };
+        Config::Mesh::Curve& curve = config_.mesh.curve;
+        read_map(map, parent, {{"secret_key", path(curve.secret_key)}, {"allow", path(curve.allow)}});
+        if (errors_.empty() && (curve.secret_key.empty() || curve.allow.empty())) {
+            fail(map.Mark(), parent, "expected both secret_key and allow, each a file's path");
         }
     }
 
@@ -577,9 +600,12 @@ std::vector<std::string> keys_that_need_a_restart(const Config& running, const C
     compare("workers.mode", running.workers.mode, wanted.workers.mode);
     compare("workers.group", running.workers.group, wanted.workers.group);
     compare("mesh.listen", running.mesh.listen, wanted.mesh.listen);
+    compare("mesh.resolve", running.mesh.resolve, wanted.mesh.resolve);
     compare("mesh.heartbeat", running.mesh.heartbeat, wanted.mesh.heartbeat);
     compare("mesh.dead", running.mesh.dead, wanted.mesh.dead);
     compare("mesh.sync", running.mesh.sync, wanted.mesh.sync);
+    compare("mesh.curve.secret_key", running.mesh.curve.secret_key, wanted.mesh.curve.secret_key);
+    compare("mesh.curve.allow", running.mesh.curve.allow, wanted.mesh.curve.allow);
     compare("mesh.member_timeout", running.mesh.member_timeout, wanted.mesh.member_timeout);
     compare("history.max_bytes", running.history.max_bytes, wanted.history.max_bytes);
     compare("http", running.http.text(), wanted.http.text());

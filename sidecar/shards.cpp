@@ -27,7 +27,8 @@ std::string wrong_shards(const Config& node) {
     for (const std::string& first : listed) {
         for (unsigned shard = 0; shard < node.shards; ++shard) {
             const auto address = shard_address(first, shard);
-            if (!address || !Endpoint::parse(*address, Endpoint::Use::listen)) {
+            const auto use = first.starts_with("dns+") ? Endpoint::Use::dial : Endpoint::Use::listen;
+            if (!address || !Endpoint::parse(*address, use)) {
                 return count(node.shards) + " have no addresses at \"" + first + "\": one would be at " +
                        (address ? "\"" + *address + "\"" : "a port over 65535");
             }

@@ -23,7 +23,9 @@ std::optional<std::string> shard_address(std::string_view address, unsigned shar
     if (shard == 0) return std::string(address);
     if (address.starts_with("ipc://")) return std::string(address) + "." + std::to_string(shard);
     const std::size_t colon = address.rfind(':');
-    if (!address.starts_with("tcp://") || colon < 6) return std::nullopt;
+    if ((!address.starts_with("tcp://") && !address.starts_with("dns+tcp://")) || colon == address.find(':')) {
+        return std::nullopt;
+    }
     const std::string_view digits = address.substr(colon + 1);
     unsigned port = 0;
     const auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), port);

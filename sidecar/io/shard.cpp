@@ -21,6 +21,14 @@ constexpr milliseconds kMaxRetry{16};
 constexpr milliseconds kGatherWait{2'000};  // workers were seen to take 1.5 s to find a new weftd
 constexpr milliseconds kLinger{300};        // of kDrain, left to ZeroMQ for what it holds
 
+/// That are surely there: not this node itself, and of those behind names one, since nobody knows how many there are.
+std::size_t expected_peers(const Config::Mesh& mesh) {
+    const auto named =
+        std::ranges::count_if(mesh.peers, [](const std::string& peer) { return peer.starts_with("dns"); });
+    const auto itself = std::ranges::count(mesh.peers, mesh.listen);
+    return mesh.peers.size() - static_cast<std::size_t>(named + itself) + (named > 0 ? 1 : 0);
+}
+
 BrokerSettings broker_settings(const Config& config) {
     BrokerSettings settings;
     settings.node = config.node;
@@ -30,7 +38,7 @@ BrokerSettings broker_settings(const Config& config) {
     settings.sync_interval = config.mesh.sync;
     settings.member_timeout = config.mesh.member_timeout;
     settings.gather_wait = kGatherWait;
-    settings.expected_peers = config.mesh.peers.size();
+    settings.expected_peers = expected_peers(config.mesh);
     settings.ack_timeout = config.publish.ack_timeout;
     settings.id_window = config.publish.id_window;
     settings.id_bytes = config.publish.id_bytes;
@@ -38,9 +46,23 @@ BrokerSettings broker_settings(const Config& config) {
 }
 
 Mesh::Settings mesh_settings(const Config& config, unsigned index, std::uint64_t incarnation,
-                             const LinkTimings& timings) {
-    return {config.node, incarnation,         kSoftware,     config.mesh.listen,
-            timings,     config.limits.queue, config.shards, index};
+                             const LinkTimings& timings, ZapHandler* keys) {
+    Mesh::Settings settings;
+    settings.node = config.node;
+    settings.incarnation = incarnation;
+    settings.software = kSoftware;
+    settings.listen = config.mesh.listen;
+    settings.timings = timings;
+    settings.resolve = config.mesh.resolve;
+    settings.max_queued = config.limits.queue;
+    settings.shards = config.shards;
+    settings.shard = index;
+    settings.keys = keys;
+    return settings;
+}
+
+std::unique_ptr<ZapHandler> make_keys(zmq::context_t& context, const Config::Mesh::Curve& files) {
+    return files.secret_key.empty() ? nullptr : std::make_unique<ZapHandler>(context, files);
 }
 
 LinkTimings link_timings(const Config& config) {
@@ -66,7 +88,9 @@ Shard::Shard(Config config, unsigned index, std::uint64_t incarnation, const Log
       timings_(link_timings(config_)),
       tick_every_(std::min(timings_.heartbeat / 4, kMaxTick)),
       gate_(broker_settings(config_)),
-      mesh_(context_, mesh_settings(config_, index, incarnation, timings_), gate_, log_) {
+      keys_(make_keys(context_, config_.mesh.curve)),
+      mesh_(context_, mesh_settings(config_, index, incarnation, timings_, keys_.get()), gate_, log_) {
+    if (keys_) log_.info("curve", {{"public_key", keys_->public_key()}, {"allowed", keys_->keys()->all().size()}});
     LinkPort::Settings settings;
     settings.welcome.set_node(config_.node);
     settings.welcome.set_incarnation(incarnation);
@@ -80,6 +104,7 @@ Shard::Shard(Config config, unsigned index, std::uint64_t incarnation, const Log
         const Endpoint endpoint = endpoint_of(text);
         if (endpoint.has_file()) file = std::make_unique<SocketFile>(endpoint.path);
         settings.role = role;
+        settings.keys = role == LinkRole::peer_in ? keys_.get() : nullptr;
         auto port = std::make_unique<LinkPort>(context_, endpoint, settings, gate_, log_);
         if (file) file->settle(config_.workers.mode, config_.workers.group);
         return port;
@@ -141,7 +166,9 @@ void Shard::take_orders(Instant now) {
         const std::scoped_lock lock(mutex_);
         peers.swap(peers_);
     }
-    if (peers) mesh_.set_peers(*peers, now);
+    if (!peers) return;
+    if (keys_) keys_->read_again();
+    mesh_.set_peers(*peers, now);
 }
 
 void Shard::serve() {
@@ -242,6 +269,7 @@ void Shard::show_status(Instant now) {
     status.worker_bytes = workers_->queued_bytes();
     if (incoming_) status.peer_in_bytes = incoming_->queued_bytes();
     for (const auto& link : mesh_.links()) {
+        if (link->itself()) continue;
         status.peers.push_back({link->endpoint(), link->node(), link->up(), link->queued_bytes()});
     }
     const std::scoped_lock lock(mutex_);
@@ -257,6 +285,7 @@ void Shard::tick(Instant now) {
     }
     mesh_.tick(now);
     gate_.tick(now);
+    if (keys_) keys_->write_news(log_, now);
     warn_of_unacknowledged();
     show_status(now);
 }

@@ -21,6 +21,7 @@
 #include "io/mesh.hpp"
 #include "io/socket_file.hpp"
 #include "io/wakeup.hpp"
+#include "io/zap_handler.hpp"
 #include "node_status.hpp"
 
 namespace weft {
@@ -74,6 +75,7 @@ private:
     std::unique_ptr<SocketFile> workers_file_;
     std::unique_ptr<SocketFile> mesh_file_;
     zmq::context_t context_;
+    std::unique_ptr<ZapHandler> keys_;  // none without mesh.curve
     std::unique_ptr<LinkPort> workers_;
     std::unique_ptr<LinkPort> incoming_;  // peers; none without mesh.listen
     Mesh mesh_;
