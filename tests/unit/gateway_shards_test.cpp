@@ -210,17 +210,13 @@ TEST_F(GatewayShards, MovesChannelsWhenWeftdComesBackWithAnotherNumber) {
         start(after);
         run();
         ASSERT_EQ(gateway().links(), after);
-        EXPECT_EQ(counters.pending.value(), after == 4 ? 3U : 0U);
-        if (after != 4) {
-            EXPECT_EQ(ann.take(), Lines(4, "error#waits 4017 retry 1000"));
-            for (const std::string& channel : channels) {
-                shard(shard_of(channel, after)).send(publication(channel, "5", "k.5"));
-            }
-            run();
-            std::size_t events = 0;
-            for (const std::string& line : ann.take()) events += line.starts_with("event ") ? 1 : 0;
-            EXPECT_EQ(events, channels.size()) << after;
+        EXPECT_EQ(counters.pending.value(), 0U);
+        EXPECT_EQ(ann.take(), Lines(4, "error#waits 4017 retry 1000"));
+        for (const std::string& channel : channels) {
+            shard(shard_of(channel, after)).send(publication(channel, "5", "k.5"));
         }
+        run();
+        EXPECT_EQ(ann.take().size(), channels.size()) << after;
         hang_up(ann);
         run();
         for (unsigned i = 0; i < gateway().links(); ++i) cut(i);

@@ -46,8 +46,6 @@ TEST(Shard, AddressesAreFoundFromTheFirst) {
         {"tcp://127.0.0.1:7400", 0, "tcp://127.0.0.1:7400"},
         {"tcp://127.0.0.1:7400", 15, "tcp://127.0.0.1:7415"},
         {"tcp://[::1]:7400", 1, "tcp://[::1]:7401"},
-        {"dns+tcp://weft.example.com:7400", 2, "dns+tcp://weft.example.com:7402"},
-        {"dns+tcp://weft.example.com", 1, nullptr},
         {"tcp://*:65534", 1, "tcp://*:65535"},
         {"tcp://*:65534", 2, nullptr},
         {"tcp://host", 1, nullptr},
