@@ -48,6 +48,8 @@ TEST(Shard, AddressesAreFoundFromTheFirst) {
         {"tcp://[::1]:7400", 1, "tcp://[::1]:7401"},
         {"tcp://*:65534", 1, "tcp://*:65535"},
         {"tcp://*:65534", 2, nullptr},
+        {"dns+tcp://weft.internal:7400", 2, "dns+tcp://weft.internal:7402"},
+        {"dns+tcp://weft.internal", 2, nullptr},
         {"tcp://host", 1, nullptr},
         {"tcp://host:74x", 1, nullptr},
         {"inproc://x", 1, nullptr},
