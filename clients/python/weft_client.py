@@ -135,10 +135,9 @@ class Client:
     Iterators and calls then raise WeftError."""
 
     def __init__(self, url, get_ticket=None, *, backoff=(1.0, 30.0), timeout=10.0):
-        self.url, self.info = url, None
-        self._get_ticket, self._backoff, self._timeout = get_ticket, backoff, timeout
+        self.url, self._get_ticket, self._backoff, self._timeout = url, get_ticket, backoff, timeout
         self._subscriptions, self._commands, self._next_id = {}, {}, 0
-        self._socket = self._task = self._failure = None
+        self.info = self._socket = self._task = self._failure = None
         self._slots = asyncio.Semaphore(UNANSWERED)
 
     connected = property(lambda self: self._socket is not None)
@@ -155,7 +154,8 @@ class Client:
         """Subscribes now and after each reconnect. `position`: where to resume, such as a Subscription's `position`."""
         subscription = Subscription(self, channel, position, echo, bound)
         self._subscriptions[channel] = subscription
-        self.connected and subscription._ask()
+        if self.connected:
+            subscription._ask()
         return subscription
 
     async def publish(self, channel, data, message_id=None, timeout=30.0):
@@ -201,21 +201,24 @@ class Client:
         return frame["id"]
 
     def _flush(self):
-        for command in self._commands.values() if self.connected else ():
-            if not command.sent:
-                command.sent = True
-                self._write(command.frame)
+        for command in [one for one in self._commands.values() if self.connected and not one.sent]:
+            command.sent = True
+            if not self._write(command.frame):
+                command.answered(WeftError(4005, "message_too_large"), None)
 
     def _write(self, frame):
-        task = asyncio.ensure_future(self._socket.send(json.dumps(frame)))  # in order: send() takes its turn at once
+        text = json.dumps(frame)  # ASCII
+        if len(text) > self.info["limits"]["message_size"]:  # it would end the connection
+            return False
+        task = asyncio.ensure_future(self._socket.send(text))  # in order: send() takes its turn at once
         task.add_done_callback(lambda done: done.cancelled() or done.exception())  # the reader sees the end as well
+        return True
 
     async def _run(self):
         attempt, refused, failure = 0, None, WeftError(0, "disconnected")
         try:
             while True:
-                ticket, began = None, time.monotonic()
-                code, error, go_at = 1006, None, None
+                ticket, began, code, error, go_at = None, time.monotonic(), 1006, None, None
                 try:
                     ticket = await self._get_ticket() if self._get_ticket else None
                     if refused and ticket == refused[0]:
@@ -233,8 +236,7 @@ class Client:
                 if code in FINAL or code in REFUSED and (refused or not self._get_ticket):
                     raise error
                 refused = (ticket, error) if code in REFUSED else None if established else refused
-                if established and time.monotonic() - began > STABLE:
-                    attempt = 0
+                attempt = 0 if established and time.monotonic() - began > STABLE else attempt
                 wait = error.retry_after + random.uniform(0, min(self._backoff[1], self._backoff[0] * 2 ** min(attempt, 20)))
                 attempt += 1
                 await asyncio.sleep(wait if go_at is None else max(0, go_at - time.monotonic()))
@@ -258,9 +260,8 @@ class Client:
                 if kind == "connection_established":
                     self._established(socket, payload)
                 elif kind == "reconnect" and go_at is None:
-                    after = payload["after_ms"] / 1000
-                    go_at = time.monotonic() + after
-                    asyncio.get_running_loop().call_later(after, lambda: asyncio.ensure_future(socket.close()))
+                    go_at = time.monotonic() + payload["after_ms"] / 1000
+                    asyncio.get_running_loop().call_at(go_at, lambda: asyncio.ensure_future(socket.close()))
                 elif kind == "error" and "id" not in frame:
                     error = WeftError(**payload)
                     if error.code == 4012 and self._get_ticket:

@@ -142,6 +142,9 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
             with self.assertRaises(WeftError) as raised:
                 await ann.rpc("weft.nothing")
             self.assertEqual((raised.exception.code, raised.exception.reason), (4018, "method_not_found"))
+            with self.assertRaises(WeftError) as raised:
+                await ann.publish(channel, "x" * 70_000)
+            self.assertEqual((raised.exception.code, ann.connected), (4005, True))
             await ann.subscribe(channel).subscribed.wait()
             ann.signal(channel, "typing")
             self.assertEqual((await ann.call("presence", channel=channel))["count"], 1)
