@@ -9,6 +9,7 @@ import pathlib
 import random
 import re
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -197,6 +198,34 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
             with self.assertRaises(WeftError) as raised:
                 await take(eve.subscribe(fresh()), 1)
         self.assertEqual((raised.exception.code, len(asked)), (4002, 2))
+
+    async def test_a_ticket_that_ends_soon_is_replaced(self):
+        asked = []
+
+        async def get_ticket():
+            asked.append(ticket("ann"))
+            return asked[-1]
+
+        async with Client(nodes["nodes"][0].replace("http", "ws") + "late", get_ticket) as ann:
+            await ann.rpc("weft.echo")
+            first = ann.info["client_id"]
+            while len(asked) < 2:
+                await asyncio.sleep(0.01)
+            await ann.rpc("weft.echo")
+            self.assertEqual(ann.info["client_id"], first)
+
+    async def test_a_node_that_is_reloaded_is_left_and_nothing_lost(self):
+        channel = fresh()
+        async with client("reader") as reader, client("ann", 1) as ann:
+            heard = reader.subscribe(channel)
+            await heard.subscribed.wait()
+            first, total = reader.info["client_id"], 0
+            os.kill(int((pathlib.Path(nodes["state"]) / "a/nginx.pid").read_text()), signal.SIGHUP)
+            while not reader.connected or reader.info["client_id"] == first:
+                await ann.publish(channel, total)
+                total += 1
+            await ann.publish(channel, total)
+            self.assertEqual([event.data for event in await take(heard, total + 1)], [*range(total + 1)])
 
     async def test_fifty_cuts_lose_repeat_and_reorder_nothing(self):
         channel, cuts = fresh(), 50
