@@ -222,10 +222,9 @@ export class WeftClient extends Emitter<ClientEvents> {
     return fromWire(await this.#ask('publish', payload, options, manners, this.#options.publishTimeoutMs));
   }
 
-  /** Tells the subscribers what is true only now. Sent if there is a connection, and never repeated: false if there is none. */
+  /** Tells the subscribers what is true only now. Sent if there is a connection, and never repeated: false if it wasn't. */
   signal(channel: string, name: string, data: unknown = null): boolean {
-    this.#live?.send({ type: 'signal', payload: { channel, name, data: data ?? null } });
-    return this.#live !== undefined;
+    return this.#live?.send({ type: 'signal', payload: { channel, name, data: data ?? null } }) ?? false;
   }
 
   /** Calls a method. It is sent once: when the connection ends before the answer, it rejects with `connection_lost`. */
@@ -313,7 +312,7 @@ export class WeftClient extends Emitter<ClientEvents> {
       });
     });
     try {
-      return await Promise.race([getTicket({ reason, signal: abort.signal }), ended]);
+      return (await Promise.race([getTicket({ reason, signal: abort.signal }), ended])) ?? null;
     } finally {
       release();
     }

@@ -179,7 +179,9 @@ export class Outbox {
       }
       command.session = this.#session;
       unanswered += 1;
-      this.#session!.send(command.frame);
+      if (!this.#session!.send(command.frame)) {
+        this.#settle(command, new WeftError(Code.messageTooLarge, 'message_too_large', 'longer than the server takes a message'), {});
+      }
     }
     return wait;
   }

@@ -54,8 +54,9 @@ describe('the examples', () => {
     await run(source!, () => true);
   });
 
-  test("of the package's README runs", async () => {
-    await run(blocks(readme, 'ts').join('\n'), (lines) => lines.includes('Hello'));
+  test('of the READMEs run', async () => {
+    const [main] = blocks(read('../../README.md'), 'js').filter((block) => block.includes('WeftClient'));
+    for (const source of [blocks(readme, 'ts').join('\n'), main!]) await run(source, (lines) => lines.includes('Hello'));
   });
 
   test('are of the right types', () => {

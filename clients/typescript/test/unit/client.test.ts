@@ -94,6 +94,29 @@ describe('coming back', () => {
     expect(states.all.length).toBe(2);
   });
 
+  test('on reconnect without history keeps the old connection a while for what is still on its way', async () => {
+    const fake = fakeClient();
+    const old = await fake.connect();
+    const channel = fake.client.channel('c:1');
+    const heard = collect(channel, 'event');
+    void channel.subscribe();
+    old.subscribed(old.take('subscribe')[0]!);
+    old.say('reconnect', { after_ms: 0, reason: 'shutting_down' });
+    await fake.pass(0);
+    fake.last.establish();
+    fake.last.subscribed(fake.last.take('subscribe')[0]!, { position: 'p9' });
+    fake.last.event('c:1', 2);
+    old.event('c:1', 1);
+    old.event('c:1', 2);
+    expect(heard.all.map(({ data }) => data)).toEqual([2, 1]);
+    expect(channel.position).toBe('p2');
+    await fake.pass(1_999);
+    expect(old.closedWith).toBeUndefined();
+    await fake.pass(1);
+    expect(old.closedWith).toBe(1000);
+    expect(fake.connections.length).toBe(2);
+  });
+
   test('on reconnect and 1012 before that waits for the time that it was told', async () => {
     const fake = fakeClient();
     const waits = collect(fake.client, 'connecting');
@@ -130,9 +153,13 @@ describe('coming back', () => {
   });
 
   test('disconnect() while a ticket is on its way leaves nothing behind', async () => {
-    const fake = fakeClient({ getTicket: () => new Promise((resolve) => setTimeout(() => resolve('late'), 5_000)) });
+    const asked: any[] = [];
+    const fake = fakeClient({ getTicket: (request) => (asked.push(request), new Promise((resolve) => setTimeout(() => resolve('late'), 5_000))) });
     const first = fake.client.connect();
+    const [{ signal }] = asked;
+    expect(signal.aborted).toBe(false);
     fake.client.disconnect();
+    expect(signal.aborted).toBe(true);
     await expect(first).rejects.toMatchObject({ reason: 'disconnected' });
     await fake.pass(60_000);
     expect(fake.connections.length).toBe(0);
@@ -206,6 +233,16 @@ describe('what waits', () => {
     for (const result of await results) expect(result).toMatchObject({ status: 'rejected', reason: { reason: 'timeout' } });
     const connection = await fake.connect();
     expect(connection.take('publish')).toEqual([]);
+  });
+
+  test('what is longer than the server takes is refused here, as it would end the connection', async () => {
+    const fake = fakeClient();
+    const connection = await fake.connect({ limits: { message_size: 200 } });
+    await expect(fake.client.publish('c:1', 'ä'.repeat(100))).rejects.toMatchObject({ code: 4005 });
+    expect(fake.client.signal('c:1', 'x', 'ä'.repeat(100))).toBe(false);
+    expect(connection.sent).toEqual([]);
+    void fake.client.publish('c:1', 'ä'.repeat(30)).catch(() => {});
+    expect(connection.take('publish').length).toBe(1);
   });
 
   test('unanswered publications go again under their ids, in order, before newer ones', async () => {
