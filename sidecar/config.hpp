@@ -16,7 +16,8 @@ enum class LogFormat { text, json };
 enum class LogLevel { debug, info, warn, error };
 
 struct Config {
-    std::string node;  // unique in the mesh
+    std::string node;     // unique in the mesh
+    unsigned shards = 1;  // brokers with threads of their own that share the channels; see shards.hpp
 
     struct Workers {
         std::string listen = "ipc:///run/weft/weftd.sock";

@@ -6,6 +6,7 @@
 #include "io/ack_lag.hpp"
 #include "io/start_error.hpp"
 #include "io/zmq_limits.hpp"
+#include "shards.hpp"
 
 namespace weft {
 namespace {
@@ -307,6 +308,7 @@ std::string LinkPort::admit(Dialer& dialer, const v1::Hello& hello, Instant now)
     if (!worker && hello.kind() != v1::Hello::PEER) {
         return "this socket is for peers; nginx workers dial the address of workers.listen";
     }
+    if (std::string wrong = wrong_shard(hello, settings_.welcome); !wrong.empty()) return wrong;
     if (!worker) {
         const std::string& node = hello.peer().node();
         if (!is_node_name(node)) return "Hello has no valid node name";

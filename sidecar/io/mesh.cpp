@@ -70,6 +70,8 @@ std::unique_ptr<PeerLink> Mesh::dial(const Endpoint& endpoint) {
     hello.set_name(settings_.node);
     hello.set_incarnation(settings_.incarnation);
     hello.set_software(settings_.software);
+    hello.set_shards(settings_.shards);
+    hello.set_shard(settings_.shard);
     hello.mutable_peer()->set_node(settings_.node);
     hello.mutable_peer()->set_listen(settings_.listen);
     return std::make_unique<PeerLink>(

@@ -1,11 +1,13 @@
 #include "io/peer_link.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <utility>
 
 #include "io/clock.hpp"
 #include "io/zmq_limits.hpp"
+#include "shards.hpp"
 
 namespace weft {
 namespace {
@@ -17,7 +19,7 @@ constexpr int kMonitored = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTE
                            ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
 
 std::string monitor_address() {
-    static std::uint64_t next = 0;  // one thread makes sockets
+    static std::atomic<std::uint64_t> next{0};  // shards make sockets, each in its thread
     return "inproc://peer-monitor-" + std::to_string(++next);
 }
 
@@ -29,8 +31,8 @@ PeerLink::PeerLink(zmq::context_t& context, const Endpoint& endpoint, Settings s
       endpoint_(endpoint.text),
       ipv6_(endpoint.ipv6()),
       timings_(settings.timings),
-      own_incarnation_(settings.hello.incarnation()),
       max_queued_(settings.max_queued),
+      hello_(settings.hello),
       keys_(settings.keys),
       discovered_(settings.discovered),
       admit_(std::move(admit)),
@@ -229,6 +231,10 @@ void PeerLink::on_link_up(const v1::Welcome& welcome, Instant now) {
     incarnation_ = welcome.incarnation();
     told_unreachable_ = false;
     told_refused_.clear();
+    if (const std::string why = wrong_shard(hello_, welcome); !why.empty()) {
+        log_.warn("peer_refused", {{"peer", node_}, {"endpoint", endpoint_}, {"why", why}});
+        return dialer_.close(now);  // until it comes back as another
+    }
     if (const std::string why = admit_(*this, welcome); !why.empty()) {
         log_.from_link(discovered_ ? LogLevel::info : LogLevel::warn, "peer_refused",
                        {{"peer", node_}, {"endpoint", endpoint_}, {"why", why}}, now);
@@ -251,7 +257,7 @@ void PeerLink::on_link_frame(v1::Frame& frame, Instant now) {
 }
 
 void PeerLink::on_link_refused(const v1::Refused& refused, Instant now) {
-    if (refused.incarnation() == own_incarnation_) {
+    if (refused.incarnation() == hello_.incarnation()) {
         log_.info("peer_is_this_node", {{"endpoint", endpoint_}});
         dialer_.close(now);
         unwanted_ = itself_ = true;

@@ -82,8 +82,8 @@ private:
     std::string endpoint_;
     bool ipv6_;
     LinkTimings timings_;
-    std::uint64_t own_incarnation_;
     std::size_t max_queued_;
+    const v1::Hello hello_;
     ZapHandler* keys_;
     bool discovered_;
     Admit admit_;
