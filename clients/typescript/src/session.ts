@@ -28,7 +28,7 @@ export interface SessionOptions {
   ticketIn: 'subprotocol' | 'message';
   connectTimeoutMs: number;
   /** Silence after which a ping is sent; undefined for the server's own. */
-  heartbeatMs: number | undefined;
+  heartbeatMs?: number;
   pongTimeoutMs: number;
 }
 
