@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,12 +21,17 @@ struct NodeStatus {
     std::string node;
     bool filled = false;    // its history is what its peers have, as far as they could be reached in time
     bool stopping = false;  // it was told to end
-    Instant at{};           // the turn of the event loop that says so
+    Instant at{};           // the turn of the event loop that says so; of several, the oldest
     Broker::Counts counts{};
+    std::uint64_t workers = 0;            // nginx workers (and tools); each has a link to every shard
     std::uint64_t worker_bytes = 0;       // that wait for workers
     std::uint64_t peer_in_bytes = 0;      // that wait for peers that dialed
     std::uint64_t history_max_bytes = 0;  // history.max_bytes
     std::vector<Peer> peers;
+    std::vector<Broker::Counts> shards;  // of a node: of each of its shards
 };
+
+/// Of a node, from what its shards say of themselves (at least one).
+NodeStatus status_of_all(std::span<const NodeStatus> shards);
 
 }  // namespace weft
