@@ -9,6 +9,8 @@ import { Outbox, RETRY_REFUSED, RETRY_UNAVAILABLE, type CommandManners } from '.
 import { fromWire, type Connected, type HistoryPage, type PresencePage, type Published } from './payloads.js';
 import { errorOf, type Session } from './session.js';
 
+const SIGNAL_BACKLOG = 65_536; // bytes that wait for a slow network, so that a signal would be late
+
 const DEFAULTS = {
   ticketIn: 'subprotocol' as const,
   connectTimeoutMs: 10_000,
@@ -132,9 +134,14 @@ export class WeftClient extends Emitter<ClientEvents> {
     return fromWire(await this.#ask('publish', payload, options, manners, this.#options.publishTimeoutMs));
   }
 
-  /** Tells the subscribers what is true only now. Sent if there is a connection, and never repeated: false if it wasn't. */
+  /**
+   * Tells the subscribers what is true only now. Sent at once or not at all, then false: when there is no connection, when
+   * what was sent before has not left yet, and when the server's rate doesn't allow it.
+   */
   signal(channel: string, name: string, data: unknown = null): boolean {
-    return this.#connection.live?.send({ type: 'signal', payload: { channel, name, data: data ?? null } }) ?? false;
+    const { live } = this.#connection;
+    if (!live || live.buffered > SIGNAL_BACKLOG || !this.#outbox.mayPass()) return false;
+    return live.send({ type: 'signal', payload: { channel, name, data: data ?? null } });
   }
 
   /** Calls a method. It is sent once: when the connection ends before the answer, it rejects with `connection_lost`. */

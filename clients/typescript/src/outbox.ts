@@ -139,6 +139,11 @@ export class Outbox {
     return true;
   }
 
+  /** Takes the right to send something beside the commands; false if the server wouldn't have it now. */
+  mayPass(): boolean {
+    return this.#pace.take(Date.now()) === 0;
+  }
+
   /** Sends what may be sent. */
   flush(): void {
     clearTimeout(this.#timer);

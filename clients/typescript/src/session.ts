@@ -84,6 +84,11 @@ export class Session {
     return true;
   }
 
+  /** Bytes that were sent and have not left yet. */
+  get buffered(): number {
+    return this.#connection.buffered;
+  }
+
   /** Asks for a sign of life; without one in time the connection is given up. */
   probe(): void {
     if (this.#ended || this.#cancelTimeout) return;

@@ -88,13 +88,13 @@ test('a page whose connection is cut thirty times hears everything once and in o
 
 test('a tab that was frozen for longer than a pong may take keeps its connection', async () => {
   const channel = fresh();
-  const page = await visit(nodes.urls[0]!, 'Ada', channel, { heartbeatMs: 100, pongTimeoutMs: 700 });
+  const page = await visit(nodes.urls[0]!, 'Ada', channel, { heartbeatMs: 100, pongTimeoutMs: 3_000 });
   const bob = clientOf('bob');
   await bob.connect();
   const devtools = await context.newCDPSession(page);
   await devtools.send('Page.setWebLifecycleState', { state: 'frozen' });
   await bob.publish(channel, 'meanwhile');
-  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  await new Promise((resolve) => setTimeout(resolve, 5_000));
   await devtools.send('Page.setWebLifecycleState', { state: 'active' });
   expect(await heard(page, 1)).toEqual(['meanwhile']);
   await bob.publish(channel, 'afterwards');

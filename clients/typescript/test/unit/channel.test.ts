@@ -98,6 +98,20 @@ describe('what waits', () => {
   });
 });
 
+test('a signal that would be late, or too many, is not sent', async () => {
+  const fake = fakeClient();
+  const limits = { message_size: 1_000, messages_per_second: 10, messages_burst: 10 };
+  const connection = await fake.connect({ limits });
+  connection.buffered = 65_537;
+  expect(fake.client.signal('c:1', 'x')).toBe(false);
+  connection.buffered = 0;
+  const sent = [...Array(20)].map(() => fake.client.signal('c:1', 'x')).filter(Boolean).length;
+  expect(sent).toBe(9);
+  expect(connection.take('signal').length).toBe(9);
+  await fake.pass(100);
+  expect(fake.client.signal('c:1', 'x')).toBe(true);
+});
+
 describe('a channel', () => {
   test('gives an event once, although it comes again', async () => {
     const fake = fakeClient();
