@@ -9,13 +9,11 @@
 #include <charconv>
 
 #include "codec/json_scanner.hpp"
-#include "weft/channel.hpp"
+#include "codec/text_rules.hpp"
 
 namespace weft {
 
 namespace {
-
-constexpr std::size_t kMaxQuoted = 64;  // bytes of the input that an error message may repeat
 
 /// A member's value as it stands in the message; nothing there: not given.
 struct Given {
@@ -48,6 +46,8 @@ enum Field : std::uint8_t {
 constexpr std::array<std::string_view, kFields> kNames = {"type",   "id",     "payload",    "channel", "position",
                                                           "echo",   "data",   "message_id", "name",    "token",
                                                           "method", "params", "after",      "limit"};
+
+constexpr TextRule kTypeRule{"type", 1, SIZE_MAX, TextRule::Alphabet::any, "a string"};
 
 using Members = std::array<Given, kFields>;
 
@@ -116,31 +116,6 @@ bool read_object(JsonScanner& scanner, Field first, Field last, Members& members
     return true;
 }
 
-/// Nothing that a log or a terminal could take for a command.
-bool has_control(std::string_view text) noexcept {
-    for (char c : text) {
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return true;
-    }
-    return false;
-}
-
-/// At most kMaxQuoted bytes of `text`, cut between characters.
-std::string quoted(std::string_view text) {
-    if (text.size() <= kMaxQuoted) return '"' + std::string(text) + '"';
-    std::size_t size = kMaxQuoted;
-    while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80) --size;
-    return '"' + std::string(text.substr(0, size)) + "…\"";
-}
-
-constexpr const char* kChannelForm = "a string of 1 to 255 bytes";
-constexpr const char* kIdForm = "a string of at most 64 bytes";
-constexpr const char* kMessageIdForm = "a string of 1 to 64 bytes without control characters";
-constexpr const char* kNameForm = "a string of 1 to 64 bytes";
-constexpr const char* kMethodForm = "a string of 1 to 128 bytes";
-constexpr const char* kTokenForm = "a string of 1 to 8192 bytes";
-static_assert(kMaxChannelName == 255 && kMaxId == 64 && kMaxSignalName == 64 && kMaxMethod == 128 && kMaxToken == 8192,
-              "in the texts above");
-
 }  // namespace
 
 /// One message being decoded, and what is kept from one message to the next: room for unescaped strings.
@@ -162,36 +137,31 @@ struct JsonCodec::Parser {
     }
 
     bool refuse(Field field, const char* problem, const char* form) {
-        error = '"' + std::string(kNames[field]) + "\" is " + problem + ": expected " + form;
+        error = refusal(kNames[field], problem, form);
         return false;
     }
 
-    /// A string of `min` to `max` bytes that must be there.
-    bool required(Field field, std::size_t min, std::size_t max, const char* form, std::string_view& value) {
-        if (!members[field].given()) return refuse(field, "missing", form);
-        return optional(field, min, max, form, value);
+    /// A string that must be there.
+    bool required(Field field, const TextRule& rule, std::string_view& value) {
+        if (!members[field].given()) return refuse(field, "missing", rule.form);
+        return optional(field, rule, value);
     }
 
     /// The same, of a member that may be left out; `value` then stays as it is.
-    bool optional(Field field, std::size_t min, std::size_t max, const char* form, std::string_view& value) {
+    bool optional(Field field, const TextRule& rule, std::string_view& value) {
         const Given& member = members[field];
         if (!member.given()) return true;
-        if (!member.is_string) return refuse(field, "not a string", form);
+        if (!member.is_string) return refuse(field, "not a string", rule.form);
         const std::string_view text = plain(member);
-        if (text.empty() && min > 0) return refuse(field, "empty", form);
-        if (text.size() > max) return refuse(field, "too long", form);
+        error = check_text(rule, text);
+        if (!error.empty()) return false;
         value = text;
         return true;
     }
 
     bool payload_given() { return members[kPayload].given() || refuse(kPayload, "missing", "an object"); }
 
-    bool channel(std::string_view& name) {
-        if (!payload_given()) return false;
-        if (!required(kChannel, 1, kMaxChannelName, kChannelForm, name)) return false;
-        if (is_channel_name(name)) return true;
-        return refuse(kChannel, "not a channel name", "1 to 255 bytes of A-Z a-z 0-9 _ - . : / @ =");
-    }
+    bool channel(std::string_view& name) { return payload_given() && required(kChannel, text::kChannel, name); }
 
     /// Any JSON, as it stands in the message; a string with its quotes.
     [[nodiscard]] Json json(Field field) const noexcept {
@@ -212,7 +182,7 @@ struct JsonCodec::Parser {
 
     bool subscribe(command::Subscribe& command) {
         std::string_view position;
-        if (!channel(command.channel) || !optional(kPosition, 0, message.size(), "a string", position)) return false;
+        if (!channel(command.channel) || !optional(kPosition, text::kPosition, position)) return false;
         if (members[kPosition].given()) command.position = position;
         return flag(kEcho, command.echo);
     }
@@ -221,23 +191,22 @@ struct JsonCodec::Parser {
         if (!channel(command.channel)) return false;
         if (!members[kData].given()) return refuse(kData, "missing", "any JSON value");
         command.data = json(kData);
-        if (!optional(kMessageId, 1, kMaxId, kMessageIdForm, command.message_id)) return false;
-        return !has_control(command.message_id) || refuse(kMessageId, "not usable", kMessageIdForm);
+        return optional(kMessageId, text::kMessageId, command.message_id);
     }
 
     bool signal(command::Signal& command) {
         command.data = json(kData);
-        return channel(command.channel) && required(kName, 1, kMaxSignalName, kNameForm, command.name);
+        return channel(command.channel) && required(kName, text::kSignalName, command.name);
     }
 
     bool rpc(command::Rpc& command) {
         command.params = json(kParams);
-        return payload_given() && required(kMethod, 1, kMaxMethod, kMethodForm, command.method);
+        return payload_given() && required(kMethod, text::kMethod, command.method);
     }
 
-    bool token(std::string_view& token) { return payload_given() && required(kToken, 1, kMaxToken, kTokenForm, token); }
+    bool token(std::string_view& token) { return payload_given() && required(kToken, text::kToken, token); }
     bool history(command::History& command) {
-        if (!channel(command.channel) || !optional(kAfter, 0, message.size(), "a string", command.after)) return false;
+        if (!channel(command.channel) || !optional(kAfter, text::kAfter, command.after)) return false;
         return count(kLimit, command.limit);
     }
 
@@ -251,7 +220,7 @@ struct JsonCodec::Parser {
     }
 
     bool presence(command::Presence& command) {
-        return channel(command.channel) && optional(kAfter, 0, kMaxId, kIdForm, command.after) &&
+        return channel(command.channel) && optional(kAfter, text::kAfterMember, command.after) &&
                count(kLimit, command.limit);
     }
 
@@ -272,12 +241,12 @@ struct JsonCodec::Parser {
     }
 
     /// False with `error` set; command.id is set wherever it could be read, so that the error can be answered to it.
-    bool decode(std::string_view text, Command& command) {
+    bool decode(std::string_view json, Command& command) {
         members = {};
-        message = text;
+        message = json;
         used = 0;
         error.clear();
-        JsonScanner scanner(text, JsonScanner::kReadBehind, max_depth);
+        JsonScanner scanner(json, JsonScanner::kReadBehind, max_depth);
         scanner.space();
         const bool object = scanner.peek() == '{';
         if (object ? !read_object(scanner, kType, kPayload, members) || !scanner.finish() : !scanner.value()) {
@@ -289,9 +258,9 @@ struct JsonCodec::Parser {
             error = "the message is not a JSON object: expected {\"type\": ..., \"payload\": {...}}";
             return false;
         }
-        if (!optional(kId, 0, kMaxId, kIdForm, command.id)) return false;
+        if (!optional(kId, text::kId, command.id)) return false;
         std::string_view type;
-        if (!required(kType, 1, text.size(), "a string", type)) return false;
+        if (!required(kType, kTypeRule, type)) return false;
         const Given& payload = members[kPayload];
         if (payload.given() && (payload.is_string || payload.text[0] != '{')) {
             return refuse(kPayload, "not an object", "an object");
@@ -317,13 +286,6 @@ tl::expected<Command, CommandError> JsonCodec::decode(std::string_view message) 
     Command command;
     if (parser_->decode(message, command)) return command;
     return tl::unexpected(CommandError{Code::invalid_message, std::move(parser_->error), std::string(command.id)});
-}
-
-std::string JsonCodec::check(std::string_view text) {
-    JsonScanner scanner(text, 0, parser_->max_depth);
-    scanner.space();
-    if (scanner.value() && scanner.finish()) return {};
-    return scanner.fault();
 }
 
 }  // namespace weft

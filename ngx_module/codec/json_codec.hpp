@@ -17,10 +17,6 @@ public:
     tl::expected<Command, CommandError> decode(std::string_view message) override;
     void encode(const ServerFrame& frame, std::string& out) const override;
 
-    /// Whether `text` is one valid JSON value and nothing else, nested no deeper than a message may be; empty when it
-    /// is, else a sentence that says what is wrong. No padding needed.
-    std::string check(std::string_view text);
-
 private:
     struct Parser;
     std::unique_ptr<Parser> parser_;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "codec/json_codec.hpp"
+#include "codec/text_rules.hpp"
 
 namespace weft {
 
@@ -47,11 +48,7 @@ public:
     }
 
     void client_id(std::uint64_t id) { hex("client_id", id); }
-    void hex(std::string_view name, std::uint64_t id) {
-        char text[16];
-        for (int i = 15; i >= 0; --i, id >>= 4) text[i] = "0123456789abcdef"[id & 15];
-        string(name, {text, sizeof text});
-    }
+    void hex(std::string_view name, std::uint64_t id) { string(name, HexId(id).view()); }
 
     void publisher(const Publisher& publisher) {
         if (!publisher.known()) return;

@@ -78,7 +78,7 @@ Worker::Worker(ngx_cycle_t* cycle, MainSettings& settings, Counters& counters)
       admission_(settings.zone, &counters, settings.counted),
       random_(seeded()),
       members_(settings.zone, &counters, cycle->log),
-      json_codec_(settings.json_depth.value_or(kMaxDepth)),
+      codecs_(make_codecs({settings.json_depth.value_or(kMaxDepth)})),
       read_buffer_(std::make_unique<char[]>(kReadBuffer + websocket::kPadding)),
       write_buffer_(std::make_unique<char[]>(kWriteBuffer)),
       gateway_(make_hello(*cycle, settings, random_), LinkTimings{}, settings.rules, counters, *this, monotonic_now(),
