@@ -18,6 +18,7 @@ export { Emitter } from './emitter.js';
 export type { Listener } from './emitter.js';
 export type { BackoffOptions } from './backoff.js';
 export { jsonCodec } from './codec.js';
+export { protobufCodec } from './protobuf.js';
 export type { Codec, Frame } from './codec.js';
 export { webSocketTransport } from './transport.js';
 export type { Transport, TransportConnection, TransportListener, WebSocketConstructor, WebSocketLike } from './transport.js';

@@ -1,6 +1,7 @@
 // Channels of two real nodes: events, resume, gaps, presence, history, publications; and calls.
 import { describe, expect, test } from 'vitest';
 
+import { protobufCodec } from '../src/index.js';
 import { api, clientOf, collect, fresh, next, nodes, Proxy, socketUrl, ticketFor } from './support.js';
 
 describe('a channel', () => {
@@ -253,6 +254,34 @@ describe('publishing', () => {
     await Promise.all([...Array(600).keys()].map((i) => channel.publish(i)));
     expect(await status()).toBe(before);
   });
+});
+
+test('a client that speaks Protocol Buffers is heard by one that speaks JSON, and hears it', async () => {
+  const [ann, bob] = [clientOf('ann', socketUrl(0), { codec: protobufCodec() }), clientOf('bob', socketUrl(1))];
+  const name = fresh();
+  const channels = [ann.channel(name), bob.channel(name)];
+  const heard = channels.map((channel) => collect(channel, 'event'));
+  const [info] = await Promise.all([ann.connect(), bob.connect()]);
+  expect(info).toMatchObject({ user: 'ann', node: 'demo-a', limits: { messagesPerSecond: 500 } });
+  expect(Date.parse(info.expiresAt!)).toBeGreaterThan(Date.now());
+  for (const channel of channels) await channel.subscribe();
+  const data = { text: 'häßlich 👋', n: [1, 2.5, null] };
+  await ann.publish(name, data);
+  for (const { until } of heard) await until(1);
+  await bob.publish(name, data);
+  for (const { until } of heard) expect((await until(2)).map((event) => event.data)).toEqual([data, data]);
+  // A position is one node's view of where it stands.
+  const [mine, theirs] = heard.map(({ all }) => all.map(({ position, ...rest }) => rest));
+  expect(mine).toEqual(theirs);
+  const signal = next(channels[1]!, 'signal');
+  expect(ann.signal(name, 'typing', { on: true })).toBe(true);
+  expect(await signal).toMatchObject({ name: 'typing', data: { on: true }, publisher: { user: 'ann' } });
+  expect((await ann.presence(name)).members!.map(({ user }) => user).sort()).toEqual(['ann', 'bob']);
+  const page = await ann.history(name);
+  expect(page).toMatchObject({ channel: name, complete: true, recovered: true });
+  expect(page.events.map(({ position, ...rest }) => rest)).toEqual(mine);
+  expect(await ann.rpc('weft.echo', data)).toEqual(data);
+  await expect(ann.rpc('weft.nothing')).rejects.toMatchObject({ code: 4018, reason: 'method_not_found' });
 });
 
 describe('calls', () => {
