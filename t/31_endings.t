@@ -122,6 +122,23 @@ check 'the handshake that was half sent at a reload is completed by the old work
     ok($node->nginx->wait_gone(@old), 'the old worker is gone');
 };
 
+check 'a POST that weftd has not answered at a reload is answered by the old worker' => sub {
+    my $node  = $t->node('asked', location => $open);
+    my $nginx = $node->nginx;
+    $node->weftd->signal('STOP');
+    my $poster = Weft::Client->dial(port => $node->port);
+    $poster->raw_send("POST /publish/chat:row HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n1");
+    my ($old) = $nginx->workers;
+    ok(wait_for { $node->status->{link}{pending} == 1 }, 'the worker waits for weftd') or diag(explain($node->status));
+    $nginx->signal('HUP');
+    ok(wait_for { $nginx->error_log =~ /\] $old#\d+: gracefully shutting down/ }, 'the worker is told to go');
+    $node->weftd->signal('CONT');
+    # On a slow machine weftd may be taken for gone meanwhile, and that is said.
+    $poster->_read_until(sub { $poster->{in} =~ m{^HTTP/1\.1 (?:202|503) .*?\r\n\r\n\{.*?\}}s }, 'the answer');
+    ok($nginx->wait_gone($old), 'then the worker goes');
+    unlike($nginx->error_log, qr/open socket/, 'no socket was left open');
+};
+
 check 'reloads in a row, not waited for: every POST is accepted, every client served or told to come back' => sub {
     my $node    = $t->node('row', workers => 2, http => "    weft_drain 1s;\n", location => $open);
     my $nginx   = $node->nginx;

@@ -222,6 +222,17 @@ check 'nesting of JSON' => sub {
     cmp_ok(refused('invalid'), '>=', 1, 'counted');
 };
 
+check 'the length of a message' => sub {
+    my $before = refused('message_size');
+    my $client = at('/ws');
+    my $limit  = $client->greeting->{limits}{message_size};
+    $client->send_text('{"type":"ping","id":"p"' . ' ' x ($limit - 24) . '}');
+    is($client->next_message->{type}, 'pong', 'as long as it may be');
+    $client->send_text('{"type":"ping","id":"p"' . ' ' x ($limit - 23) . '}');
+    is($client->read_close->{code}, 1009, 'one byte more is 1009');
+    is(refused('message_size'), $before + 1, 'counted');
+};
+
 check 'a client that goes on against a limit is closed' => sub {
     my $before = refused('abusers');
     my $client = at('/ws');

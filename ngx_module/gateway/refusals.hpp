@@ -24,6 +24,7 @@ struct Refusals {
     SharedCounter user;             // by weft_user_rate
     SharedCounter address;          // by weft_ip_rate
     SharedCounter channel;          // by a channel's rate
+    SharedCounter size;             // connections closed by weft_message_size
     SharedCounter payload;          // by a channel's max_size
     SharedCounter members;          // by a channel's max_members
     SharedCounter subscriptions;    // by weft_subscriptions

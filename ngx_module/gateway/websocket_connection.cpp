@@ -24,10 +24,10 @@ void WebSocketConnection::receive(std::span<char> bytes) {
     heard();
     if (broken_ || (phase() != Phase::open && phase() != Phase::closing)) return;
     if (const auto violation = parser_.feed(bytes, message_limit(), *this, deflate_)) {
-        broken_ = true;
         if (phase() == Phase::open) {
-            end(static_cast<std::uint16_t>(violation->code), violation->why);
+            fail(*violation);
         } else {
+            broken_ = true;
             set_phase(Phase::lingering);
         }
     }
@@ -49,6 +49,7 @@ Connection::Phase WebSocketConnection::say_goodbye(std::uint16_t code, std::stri
 
 bool WebSocketConnection::fail(const websocket::Violation& violation) {
     broken_ = true;
+    if (violation.code == websocket::Close::message_too_big) gateway().refusals().size.add();
     end(static_cast<std::uint16_t>(violation.code), violation.why);
     return false;
 }

@@ -49,6 +49,7 @@ std::string status_json(Worker& worker) {
         {"user_rate", refusals.user},
         {"ip_rate", refusals.address},
         {"channel_rate", refusals.channel},
+        {"message_size", refusals.size},
         {"max_size", refusals.payload},
         {"max_members", refusals.members},
         {"subscriptions", refusals.subscriptions},

@@ -1,5 +1,7 @@
 #include "ngx/weftd_request.hpp"
 
+#include <utility>
+
 #include "ngx/credentials.hpp"
 #include "ngx/variables.hpp"
 #include "ngx/worker.hpp"
@@ -9,6 +11,9 @@ namespace weft {
 namespace {
 
 constexpr std::string_view kJson = "application/json";
+
+// How long weftd's answer is waited for, milliseconds: longer than weftd waits for anything.
+constexpr ngx_msec_t kPatience = 60'000;
 
 ngx_int_t status_of(Code code) noexcept {
     switch (code) {
@@ -105,16 +110,31 @@ WeftdRequest* WeftdRequest::begin(ngx_http_request_t* request) noexcept {
     waiting->request_ = request;
     waiting->waiting_ = true;
     request->read_event_handler = ngx_http_test_reading;
+    waiting->patience_.data = waiting;
+    waiting->patience_.log = request->connection->log;
+    waiting->patience_.handler = [](ngx_event_t* event) { static_cast<WeftdRequest*>(event->data)->give_up(); };
+    ngx_add_timer(&waiting->patience_, kPatience);
     return waiting;
 }
 
 WeftdRequest::~WeftdRequest() {
-    if (waiting_ && Worker::current() != nullptr) Worker::current()->gateway().cancel(*this);
+    stop_waiting();
+}
+
+void WeftdRequest::stop_waiting() noexcept {
+    if (patience_.timer_set) ngx_del_timer(&patience_);
+    if (std::exchange(waiting_, false) && Worker::current() != nullptr) Worker::current()->gateway().cancel(*this);
+}
+
+void WeftdRequest::give_up() noexcept {
+    stop_waiting();
+    on_failed({Code::unavailable, "the broker did not answer in time", {}});
 }
 
 /// Ends the request, and with it perhaps this.
 void WeftdRequest::finish(ngx_int_t result) {
     waiting_ = false;
+    stop_waiting();
     ngx_connection_t* connection = request_->connection;
     // Inside the request's own handler nginx goes on with the request afterwards: it must not be gone by then.
     const bool within_handler = answered_ != nullptr;

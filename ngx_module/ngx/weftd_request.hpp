@@ -47,9 +47,14 @@ public:
 private:
     static WeftdRequest* begin(ngx_http_request_t* request) noexcept;
     void finish(ngx_int_t result);
+    void stop_waiting() noexcept;
+    void give_up() noexcept;
 
     ngx_http_request_t* request_ = nullptr;
     bool waiting_ = false;
+    // Runs while we wait. nginx ends a worker that is told to go as soon as no such timer is left, with or without
+    // an answer to this request.
+    ngx_event_t patience_{};
     bool* answered_ = nullptr;  // while ask() runs: to be set, if the answer comes at once
 };
 
