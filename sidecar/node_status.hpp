@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "broker/broker.hpp"
+#include "call/back_ends.hpp"
+#include "call/hook_lane.hpp"
 #include "weft/time.hpp"
 
 namespace weft {
@@ -26,6 +29,12 @@ struct NodeStatus {
     std::uint64_t peer_in_bytes = 0;      // that wait for peers that dialed
     std::uint64_t history_max_bytes = 0;  // history.max_bytes
     std::vector<Peer> peers;
+    struct Webhook {
+        Hook hook;
+        HookLane::Counts counts;
+    };
+    std::vector<Webhook> hooks;                 // those that are configured
+    std::optional<BackEnds::Counts> back_ends;  // none without hooks and services
 };
 
 }  // namespace weft

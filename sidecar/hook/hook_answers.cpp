@@ -19,6 +19,7 @@ HookAnswers::~HookAnswers() {
 
 void HookAnswers::take(std::vector<HookAnswer>& into) {
     into.clear();
+    if (!any_.exchange(false)) return;
     eventfd_t count = 0;
     (void)::eventfd_read(fd_, &count);
     const std::scoped_lock lock(mutex_);
@@ -32,7 +33,9 @@ void HookAnswers::push(HookAnswer answer) {
         first = answers_.empty();
         answers_.push_back(std::move(answer));
     }
-    if (first) (void)::eventfd_write(fd_, 1);
+    if (!first) return;
+    (void)::eventfd_write(fd_, 1);
+    any_ = true;  // last: whoever sees it reads what was written
 }
 
 }  // namespace weft

@@ -93,7 +93,9 @@ Transfer::End Transfer::end(CURLcode result) {
         default: break;
     }
     end.outcome = CallOutcome::unreachable;
-    end.why = said;
+    // Those two are our own no to libcurl's asking whether to send it again.
+    const bool broke = result == CURLE_SEND_FAIL_REWIND || result == CURLE_ABORTED_BY_CALLBACK;
+    end.why = broke ? "the connection broke before an answer came" : said;
     end.again = sent_ == 0 || repeatable(call_.call.hook);
     return end;
 }

@@ -77,7 +77,13 @@ Node::Node(Config config, Reload reload, Log& log)
         log_.info("http", {{"listen", config_.http.text()}});
     }
 
+    if (BackEndPort::wanted(config_)) {
+        hooks_ = make_hook_client(config_, incarnation_);
+        back_ends_ = std::make_unique<BackEndPort>(context_, config_, hooks_.get(), gate_, log_);
+    }
+
     LinkPort::Settings settings;
+    describe_hooks(config_, settings.welcome);
     settings.welcome.set_node(config_.node);
     settings.welcome.set_incarnation(incarnation_);
     settings.welcome.set_software(kSoftware);
@@ -112,6 +118,7 @@ void Node::run() {
             watch(link->monitor());
             watch(link->socket());
         }
+        if (back_ends_) back_ends_->watch(items_);
         const auto wait = until_next_turn(now, more).count();
         if (::poll(items_.data(), items_.size(), static_cast<int>(wait)) < 0 && errno != EINTR) {
             throw std::system_error(errno, std::generic_category(), "poll");
@@ -168,6 +175,7 @@ void Node::watch(zmq::socket_ref socket) {
 bool Node::any_readable() {
     const auto readable = [](zmq::socket_ref socket) { return (socket.get(zmq::sockopt::events) & ZMQ_POLLIN) != 0; };
     if (readable(workers_->socket()) || (incoming_ && readable(incoming_->socket()))) return true;
+    if (back_ends_ && back_ends_->readable()) return true;
     return std::ranges::any_of(mesh_.links(),
                                [&](const auto& link) { return readable(link->socket()) || readable(link->monitor()); });
 }
@@ -193,6 +201,7 @@ bool Node::receive(Instant now) {
         // What came before a disconnect counts; only then the news of it.
         if (event && !unread) link->on_monitor(now);
     }
+    if (back_ends_) more |= back_ends_->receive(now);
     return more;
 }
 
@@ -210,6 +219,7 @@ void Node::show_status(Instant now) {
     for (const auto& link : mesh_.links()) {
         status.peers.push_back({link->endpoint(), link->node(), link->up(), link->queued_bytes()});
     }
+    if (back_ends_) back_ends_->describe(status);
     status_->show(std::move(status));
 }
 
@@ -222,6 +232,7 @@ void Node::tick(Instant now) {
     }
     mesh_.tick(now);
     gate_.tick(now);
+    if (back_ends_) back_ends_->tick(now);
     warn_of_unacknowledged();
     service_.pet(now);
     show_status(now);
@@ -283,6 +294,7 @@ void Node::drain() {
     workers_->close_links(begin);
     if (incoming_) incoming_->close_links(begin);
     mesh_.close_links(begin);
+    if (back_ends_) back_ends_->close(begin);
     Instant now = begin;
     for (gate_.flush(now); gate_.has_unsent() && now - begin < kDrain - kLinger; gate_.flush(now)) {
         std::this_thread::sleep_for(milliseconds(2));

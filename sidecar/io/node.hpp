@@ -11,6 +11,7 @@
 #include <zmq.hpp>
 
 #include "config.hpp"
+#include "io/back_end_port.hpp"
 #include "io/broker_gate.hpp"
 #include "io/link_port.hpp"
 #include "io/log.hpp"
@@ -60,6 +61,8 @@ private:
     std::unique_ptr<SocketFile> workers_file_;
     std::unique_ptr<SocketFile> mesh_file_;
     zmq::context_t context_;
+    std::unique_ptr<BackEndPort> back_ends_;  // none without hooks and services
+    std::unique_ptr<HookClient> hooks_;       // none without hooks; ends before those that it answers
     std::unique_ptr<LinkPort> workers_;
     std::unique_ptr<LinkPort> incoming_;  // peers; none without mesh.listen
     Mesh mesh_;
