@@ -20,6 +20,7 @@
 #include "gateway/counters.hpp"
 #include "gateway/feed_history.hpp"
 #include "gateway/feed_members.hpp"
+#include "gateway/request_table.hpp"
 #include "weft/link_session.hpp"
 #include "weft/revocations.hpp"
 
@@ -70,13 +71,14 @@ public:
 
 class Gateway final : private LinkDialer::Events {
 public:
-    static constexpr std::size_t kMaxRequests = 65'536;                          // unanswered by weftd
     static constexpr std::size_t kMaxLinkBytes = std::size_t{32} * 1024 * 1024;  // queued for weftd; then 4017
     // Clients are not read any further while this much is queued for weftd, until no more than the other is.
     static constexpr std::size_t kCongestedBytes = std::size_t{8} * 1024 * 1024;
     static constexpr std::size_t kRelievedBytes = std::size_t{2} * 1024 * 1024;
     static constexpr std::size_t kReplayRoom = std::size_t{64} * 1024;  // more waits for a reader: its replay pauses
-    static constexpr std::size_t kMaxWaiting = 8;     // subscribes of one connection to one channel, unanswered
+    static constexpr std::size_t kMaxWaiting = 8;  // subscribes of one connection to one channel, unanswered
+    // Bytes of messages that a connection may have sent before a back end has decided about it.
+    static constexpr std::size_t kMaxEarly = std::size_t{128} * 1024;
     static constexpr std::size_t kMaxDecided = 1024;  // decisions about clients that are carried out in one go
     static constexpr std::size_t kMaxChunk = std::size_t{64} * 1024;  // of one channel's publications in one turn
     static constexpr std::chrono::milliseconds kRetryAfter{1'000};    // told with 4017
@@ -204,6 +206,10 @@ public:
     void drop_oldest(Connection& connection, std::size_t target, std::size_t committed);
     /// Ends what the connection takes part in: subscriptions, answers that it waits for.
     void detach(Connection& connection);
+    /// A message of a connection about which a back end has yet to decide: it waits for that.
+    void hold(Connection& connection, std::string_view message);
+    /// No decision about `connection` has come in time.
+    void give_up_asking(Connection& connection);
     /// The first message of `connection` has not come in time.
     void give_up_waiting(Connection& connection);
     /// Refuses somebody who was unknown so far: error frame, then close with its code.
@@ -225,10 +231,24 @@ private:
             replay,
             catch_up,
             members,
-            member_count
+            member_count,
+            connect,
+            subscribe
         } kind = Kind::plain;
         bool open = false;
-        std::string channel{};  // of members
+        std::string channel{};  // of members and subscribe
+        struct Subscribe {
+            std::optional<std::string> position;
+            bool echo;
+        };
+        std::unique_ptr<const Subscribe> subscribe{};  // what is to be done when a back end allows it
+    };
+    struct Asking {      // about a connection; it waits for weftd's link when there is no request
+        std::string id;  // of its auth
+        bool greeted = false;
+        std::uint64_t request = 0;
+        std::vector<std::string> early;  // messages that came meanwhile
+        std::size_t early_bytes = 0;
     };
     struct LateReply {  // goes behind what the turn collected
         Connection* connection;
@@ -253,6 +273,7 @@ private:
 
     // Commands, in gateway_commands.cpp.
     void execute(Connection& connection, std::string_view id, const command::Subscribe& subscribe);
+    void subscribe(Connection& connection, std::string_view id, const command::Subscribe& subscribe, bool asked);
     void execute(Connection& connection, std::string_view id, const command::Unsubscribe& unsubscribe);
     void execute(Connection& connection, std::string_view id, const command::Publish& publish);
     void execute(Connection& connection, std::string_view id, const command::Signal& signal);
@@ -366,6 +387,23 @@ private:
     /// Members may have changed without a word.
     void tell_members_missed(Feed& feed);
 
+    // What back ends are asked, in gateway_hooks.cpp.
+    /// Greets the connection; after a back end has been asked, where that is to be.
+    void let_in(Connection& connection, std::string_view id);
+    void ask_about(Connection& connection, std::string_view id);
+    void send_question(Connection& connection, Asking& asking);
+    void send_questions();
+    void on_hooks(const v1::Hooks& hooks);
+    void on_allowed(const v1::Allowed& allowed);
+    void admit(Connection& connection, const v1::Allowed& allowed);
+    void turn_away(Connection& connection, const event::Error& why);
+    [[nodiscard]] bool asks_about(std::string_view channel) const noexcept;
+    void ask_to_subscribe(Connection& connection, std::string_view id, const command::Subscribe& subscribe);
+    /// Whether there was one.
+    bool cancel_question(Connection& connection, std::string_view channel);
+    void forget_question(Connection* connection, std::uint64_t request);
+    void tell_disconnected(const Connection& connection);
+
     // Link, in gateway_link.cpp.
     void on_link_up(const v1::Welcome& welcome, Instant now) override;
     void on_link_down(std::string_view why, Instant now) override;
@@ -397,8 +435,15 @@ private:
     std::size_t open_ = 0;
 
     std::unordered_map<std::string, std::unique_ptr<Feed>, NameHash, std::equal_to<>> feeds_;
-    std::deque<Request> requests_;  // number = first_request_ + index
-    std::uint64_t first_request_ = 1;
+    RequestTable<Request> requests_;
+
+    bool asks_to_connect_ = false;  // these three as weftd's last Welcome said
+    bool tells_disconnects_ = false;
+    std::vector<ChannelPattern> asks_to_subscribe_;
+    std::chrono::milliseconds decision_timeout_{0};                  // that a connection waits for being let in
+    std::unordered_map<Connection*, Asking> asking_;                 // one for each connection that waits
+    std::size_t unsent_questions_ = 0;                               // of asking_, without a request
+    std::unordered_multimap<Connection*, std::uint64_t> questions_;  // requests of the kind subscribe
 
     Wire* wires_[Wire::kMax] = {};
     std::vector<TurnBatch> batches_;  // the first `batches_used_` belong to this turn; the rest keep buffers

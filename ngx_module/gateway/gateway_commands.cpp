@@ -84,15 +84,13 @@ void Gateway::fail_unavailable(Connection& connection, std::string_view id) {
 }
 
 std::uint64_t Gateway::new_request(Request request) {
-    if (!link_ready() || requests_.size() >= kMaxRequests) return 0;
+    if (!link_ready() || requests_.full()) return 0;
     if (request.connection != nullptr) {
         ++request.connection->requests_;
         if (request.kind == Request::Kind::rpc) ++request.connection->rpcs_;
     }
-    request.open = true;
-    requests_.push_back(std::move(request));
     counters_.pending.add();
-    return first_request_ + requests_.size() - 1;
+    return requests_.add(std::move(request));
 }
 
 void Gateway::forget(const Request& request) noexcept {
@@ -102,31 +100,25 @@ void Gateway::forget(const Request& request) noexcept {
 }
 
 Gateway::Request Gateway::take_request(std::uint64_t number) {
-    if (number < first_request_ || number - first_request_ >= requests_.size()) return {};
-    Request request = std::move(requests_[number - first_request_]);
-    if (!request.open) return {};
-    requests_[number - first_request_] = Request();
+    Request request = requests_.take(number);
+    if (!request.open) return request;
     counters_.pending.subtract();
-    while (!requests_.empty() && !requests_.front().open) {
-        requests_.pop_front();
-        ++first_request_;
-    }
     forget(request);
+    if (request.kind == Request::Kind::subscribe) forget_question(request.connection, number);
     return request;
 }
 
 void Gateway::fail_requests() {
     // One by one: an observer may cancel another that is still behind it.
-    while (!requests_.empty()) {
-        const Request request = std::move(requests_.front());
-        requests_.pop_front();
-        ++first_request_;
-        if (!request.open) continue;
-        counters_.pending.subtract();
-        if (request.connection != nullptr) {
-            forget(request);
-            fail_unavailable(*request.connection, request.id);
+    for (const std::uint64_t number : requests_.numbers()) {
+        const Request request = take_request(number);
+        if (request.kind == Request::Kind::connect) {  // asked again when weftd is back
+            if (request.connection == nullptr) continue;
+            asking_.at(request.connection).request = 0;
+            ++unsent_questions_;
+            continue;
         }
+        if (request.connection != nullptr) fail_unavailable(*request.connection, request.id);
         if (request.observer != nullptr) {
             request.observer->on_failed({Code::unavailable, "the broker was lost before it answered", kRetryAfter});
         }
@@ -134,6 +126,10 @@ void Gateway::fail_requests() {
 }
 
 void Gateway::execute(Connection& connection, std::string_view id, const command::Subscribe& subscribe) {
+    this->subscribe(connection, id, subscribe, false);
+}
+
+void Gateway::subscribe(Connection& connection, std::string_view id, const command::Subscribe& subscribe, bool asked) {
     const ChannelRule* rule = nullptr;
     if (!allowed(connection, id, Action::subscribe, subscribe.channel, rule)) return;
     if (subscribe.position) {
@@ -151,7 +147,9 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
     const bool already =
         feed != nullptr && std::any_of(connection.subscriptions_.begin(), connection.subscriptions_.end(),
                                        [feed](const auto& entry) { return entry.feed == feed; });
-    if (!already && connection.subscriptions_.size() >= connection.endpoint().max_subscriptions) {
+    const std::size_t places =
+        connection.subscriptions_.size() + (questions_.empty() ? 0 : questions_.count(&connection));
+    if (!already && places >= connection.endpoint().max_subscriptions) {
         refuse(connection, id,
                {Code::too_many_subscriptions, "this connection is in as many channels as it may be", {}},
                refusals().subscriptions);
@@ -165,6 +163,7 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
              {Code::rate_limited, "subscribing to this channel several times over, unanswered yet", kRetryAfter});
         return;
     }
+    if (!already && !asked && asks_about(subscribe.channel)) return ask_to_subscribe(connection, id, subscribe);
     if (!already && !enter_channel(connection, id, *rule, subscribe.channel)) return;
     if (feed == nullptr) feed = &make_feed(subscribe.channel);
     if (!already) connection.subscriptions_.push_back({feed, Connection::kWaiting});
@@ -198,8 +197,16 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
 void Gateway::execute(Connection& connection, std::string_view id, const command::Unsubscribe& unsubscribe) {
     Feed* feed = find_feed(unsubscribe.channel);
     const auto& subscriptions = connection.subscriptions_;
+    const bool asked = cancel_question(connection, unsubscribe.channel);
     if (feed == nullptr || std::none_of(subscriptions.begin(), subscriptions.end(),
                                         [feed](const auto& entry) { return entry.feed == feed; })) {
+        if (asked) {
+            ServerFrame frame;
+            frame.id = id;
+            frame.body = event::Unsubscribed{unsubscribe.channel, std::nullopt};
+            send(connection, frame);
+            return;
+        }
         fail(connection, id, {Code::not_subscribed, "this connection isn't in that channel", {}});
         return;
     }
@@ -343,9 +350,9 @@ void Gateway::publish(std::string_view channel, Json data, std::string_view mess
 }
 
 void Gateway::cancel(PublishObserver& observer) noexcept {
-    for (Request& request : requests_) {
+    requests_.for_each([&observer](Request& request) {
         if (request.observer == &observer) request.observer = nullptr;
-    }
+    });
 }
 
 }  // namespace weft

@@ -34,6 +34,7 @@ void Gateway::on_link_up(const v1::Welcome& welcome, Instant) {
         announce(*feed);
         if (feed->members) announce_members(*feed);
     }
+    on_hooks(welcome.hooks());
     revocations_.expire(wall_);
     revocations_.for_each([this](const v1::Revocation& revocation) {  // weftd may have forgotten
         *outgoing_.mutable_revocation() = revocation;
@@ -141,6 +142,10 @@ void Gateway::on_link_frame(v1::Frame& frame, Instant) {
                 return on_read_failed(request.kind, failed.request(), error);
             }
             if (request.observer != nullptr) request.observer->on_failed(error);
+            if (request.kind == Request::Kind::connect) {
+                if (request.connection != nullptr) turn_away(*request.connection, error);
+                return;
+            }
             if (request.connection != nullptr) fail(*request.connection, request.id, error);
             return;
         }
@@ -154,6 +159,7 @@ void Gateway::on_link_frame(v1::Frame& frame, Instant) {
             broadcast(*feed, out, 0);
             return;
         }
+        case v1::Frame::kAllowed: return on_allowed(frame.allowed());
         case v1::Frame::kRevocation: on_revocation(frame.revocation()); return;
         case v1::Frame::kHistoryPage: return on_page(frame.history_page());
         case v1::Frame::kMemberEvent: return on_member_event(frame.member_event());

@@ -59,7 +59,10 @@ std::unique_ptr<HookClient> make_hook_client(const Config& config, std::uint64_t
 
 void describe_hooks(const Config& config, v1::Welcome& welcome) {
     const Config::Webhook& subscribe = webhook(config, Hook::subscribe);
-    if (!webhook(config, Hook::connect).url.empty()) welcome.mutable_hooks()->set_connect(true);
+    if (const Config::Webhook& connect = webhook(config, Hook::connect); !connect.url.empty()) {
+        welcome.mutable_hooks()->set_connect(true);
+        welcome.mutable_hooks()->set_connect_timeout_ms(static_cast<std::uint32_t>(connect.timeout.count()));
+    }
     if (!webhook(config, Hook::disconnect).url.empty()) welcome.mutable_hooks()->set_disconnect(true);
     if (subscribe.url.empty()) return;
     for (const std::string& pattern : subscribe.patterns) welcome.mutable_hooks()->add_subscribe(pattern);
