@@ -1,7 +1,7 @@
 # The front door. Each target is a script in scripts/; this file only says which, and what it needs first.
-# Everything that is made lands in build/ (and tests/browser/node_modules).
+# Everything that is made lands in build/ (and in tests/browser and clients/typescript, node_modules and dist).
 .DEFAULT_GOAL := help
-.PHONY: help run test build deps check conformance compat bench install format clean
+.PHONY: help run test build deps check conformance compat bench install api format clean
 
 PREFIX  ?= /usr
 DESTDIR ?=
@@ -47,8 +47,12 @@ install:  ## install module, weftd, weftctl, unit and sample configurations (PRE
 	@scripts/build.sh product
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/install.sh
 
+api:  ## write the reference of the TypeScript client, from its source, to build/api/typescript
+	@scripts/npm-ci.sh clients/typescript
+	@cd clients/typescript && npm run --silent api
+
 format:  ## clang-format our C++ in place
 	@scripts/format.sh
 
 clean:  ## remove what was built
-	@rm -rf build tests/browser/node_modules
+	@rm -rf build tests/browser/node_modules clients/typescript/node_modules clients/typescript/dist

@@ -2,7 +2,8 @@
 # run.sh [--json] : runs two complete nodes on loopback from what is in build/, until Ctrl-C or SIGTERM, or until one of
 # their processes ends. Node A is an nginx and a weftd, node B likewise; the weftds mesh. All state is in a temporary
 # folder that goes away at the end. With --json, a line that begins with "ready {" tells programs what is where.
-#   WEFT_RUN_PORT   where to begin looking for free ports (8080)
+#   WEFT_RUN_PORT       where to begin looking for free ports (8080)
+#   WEFT_RUN_TEMPLATES  folder of nginx.conf.in, weftd.yaml.in and www/ (demo)
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -10,6 +11,7 @@ set -euo pipefail
 json=no
 [[ ${1:-} != --json ]] || json=yes
 first_port=${WEFT_RUN_PORT:-8080}
+templates=${WEFT_RUN_TEMPLATES:-$root/demo}
 start_limit=30 # seconds until both nodes must answer
 stop_limit=10  # seconds that a process gets to end by itself
 workers=2      # of each nginx
@@ -138,9 +140,9 @@ fill() {
         -e "s|@STATE@|$state/$2|g; s|@KEY@|$key|g; s|@TICKETS@|$tickets|g; s|@GROUP@|$group|g" \
         -e "s|@PORT_A@|$port_a|g; s|@PORT_B@|$port_b|g; s|@USER@|$user_directive|g" \
         -e "s|@COMPRESSION@|$compression|g" \
-        -e "s|@WWW@|$state/www|g; s|@WORKERS@|$workers|g; s|@MODULE@|$build/ngx_http_weft_module.so|g" "$root/demo/$1"
+        -e "s|@WWW@|$state/www|g; s|@WORKERS@|$workers|g; s|@MODULE@|$build/ngx_http_weft_module.so|g" "$templates/$1"
 }
-cp -r "$root/demo/www" "$state/www" # the tree itself may be in a home that www-data can't enter
+cp -r "$templates/www" "$state/www" # the tree itself may be in a home that www-data can't enter
 chmod -R a+rX "$state/www"
 for node in a b; do
     mkdir -m 711 "$state/$node"

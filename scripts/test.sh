@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# test.sh [unit] [nginx] [browser] : installs what is missing, builds, runs the suites (all of them unless some are
+# test.sh [unit] [nginx] [browser] [clients] : installs what is missing, builds, runs the suites (all of them unless some are
 # named), and ends with one line that counts: N passed, N failed, N skipped. A suite without a test is a failure.
 #   unit     GoogleTest and build tests, by ctest
 #   nginx    t/*.t against a real nginx and weftd, by prove
 #   browser  node's ws and Chromium against two nodes, by node --test
+#   clients  clients/ against two nodes: TypeScript by vitest, Python by unittest
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 cd "$root"
 
 suites=("$@")
-[[ $# -gt 0 ]] || suites=(unit nginx browser)
+[[ $# -gt 0 ]] || suites=(unit nginx browser clients)
 logs=$build/test-logs
 passed=0 failed=0 skipped=0
 told=() # one line for each test that failed or was skipped
@@ -64,15 +65,21 @@ run_nginx() {
     add nginx "$status" "$good" "$bad" "$skips"
 }
 
+# npm_packages SUITE FOLDER… : installs what these folders need, or counts a failure of the suite.
+npm_packages() {
+    local suite=$1
+    shift
+    "$root/scripts/npm-ci.sh" "$@" >"$logs/npm-$suite.log" 2>&1 && return
+    tail -n 20 "$logs/npm-$suite.log" >&2
+    add "$suite" 1 0 0 0
+    return 1
+}
+
 run_browser() {
     local status=0 tap=$logs/browser.tap name value
     local -A count=([pass]=0 [fail]=0 [cancelled]=0 [skipped]=0 [todo]=0)
     rm -f "$tap"
-    if ! "$root/scripts/npm-ci.sh" >"$logs/npm.log" 2>&1; then
-        tail -n 20 "$logs/npm.log" >&2
-        add browser 1 0 0 0
-        return
-    fi
+    npm_packages browser tests/browser || return
     timeout 900 node --test --test-concurrency=1 --test-reporter=spec --test-reporter-destination=stdout \
         --test-reporter=tap --test-reporter-destination="$tap" tests/browser/*.test.mjs 2>&1 |
         tee "$logs/browser.log"
@@ -83,6 +90,27 @@ run_browser() {
     mapfile -t -O "${#told[@]}" told < <(sed -nE \
         's/^ *not ok [0-9]+ - /failed: browser: /p; s/^ *ok [0-9]+ - (.*# (SKIP|TODO))/skipped: browser: \1/p' "$tap")
     add browser "$status" "${count[pass]}" $((count[fail] + count[cancelled])) $((count[skipped] + count[todo]))
+}
+
+run_clients() {
+    local status=0 xml=$logs/typescript.xml total bad skips
+    npm_packages clients tests/browser clients/typescript || return
+    (cd clients/typescript && npm run --silent build &&
+        timeout 600 node_modules/.bin/vitest run --reporter=default --reporter=junit --outputFile.junit="$xml") 2>&1 |
+        tee "$logs/clients.log"
+    status=${PIPESTATUS[0]}
+    total=$(attribute tests "$xml") skips=$(grep -c '<skipped' "$xml" 2>/dev/null)
+    bad=$(($(attribute failures "$xml") + $(attribute errors "$xml")))
+    mapfile -t -O "${#told[@]}" told < <(sed -nE 's/^ *FAIL +/failed: clients: /p' "$logs/clients.log" | sort -u)
+    add clients "$status" $((total - bad - skips)) "$bad" "$skips"
+
+    # Debian's own python3: others on the PATH don't see its packages.
+    local summary=$logs/python.counts good=0
+    /usr/bin/python3 clients/python/tests/run.py "$summary" 2>&1 | tee "$logs/python.log"
+    status=${PIPESTATUS[0]} bad=0 skips=0
+    [[ -f $summary ]] && read -r good bad skips <"$summary"
+    mapfile -t -O "${#told[@]}" told < <(sed -nE 's/^(FAIL|ERROR): /failed: python: /p' "$logs/python.log")
+    add python "$status" "$good" "$bad" "$skips"
 }
 
 "$root/scripts/deps.sh" build test
@@ -96,8 +124,8 @@ fi
 set +e # from here on every failure is counted, none ends the run
 for suite in "${suites[@]}"; do
     case $suite in
-    unit | nginx | browser) ;;
-    *) die "no suite is named $suite: unit, nginx, browser" ;;
+    unit | nginx | browser | clients) ;;
+    *) die "no suite is named $suite: unit, nginx, browser, clients" ;;
     esac
     say "== $suite"
     "run_$suite"

@@ -15,7 +15,9 @@
 #include "config_hooks.hpp"
 #include "config_reader.hpp"
 #include "endpoint.hpp"
+#include "shards.hpp"
 #include "units.hpp"
+#include "weft/shard.hpp"
 
 namespace weft {
 namespace {
@@ -31,6 +33,7 @@ constexpr std::size_t kMaxPeers =
 // Every key there is: unknown ones are compared with these, so that a key in the wrong place is recognised too.
 constexpr std::string_view kKeys[] = {
     "node",
+    "shards",
     "workers",
     "workers.listen",
     "workers.mode",
@@ -38,12 +41,15 @@ constexpr std::string_view kKeys[] = {
     "mesh",
     "mesh.listen",
     "mesh.peers",
+    "mesh.resolve",
     "mesh.heartbeat",
     "mesh.dead",
     "mesh.sync",
     "mesh.member_timeout",
     "mesh.insecure",
     "mesh.curve",
+    "mesh.curve.secret_key",
+    "mesh.curve.allow",
     "log",
     "log.format",
     "log.level",
@@ -74,6 +80,15 @@ constexpr std::string_view kKeys[] = {
     "services.timeout",
 };
 
+/// From 1 to `max`.
+std::optional<std::uint64_t> parse_number(std::string_view text, std::uint64_t max) {
+    std::uint64_t number = 0;
+    const char* end = text.data() + text.size();
+    const auto parsed = std::from_chars(text.data(), end, number);
+    if (parsed.ec != std::errc{} || parsed.ptr != end || number == 0 || number > max) return std::nullopt;
+    return number;
+}
+
 class Reader : private ConfigReader {
 public:
     Reader(std::string_view file, const Config& defaults) : ConfigReader(file, kKeys), config_(defaults) {}
@@ -89,6 +104,7 @@ public:
         } catch (const YAML::Exception& error) {
             fail(error.mark, "", "not YAML: " + error.msg);
         }
+        if (std::string wrong = wrong_shards(config_); !wrong.empty()) fail(shards_mark_, "shards", std::move(wrong));
         if (ConfigErrors errors = take_errors(); !errors.empty()) return tl::unexpected(std::move(errors));
         return std::move(config_);
     }
@@ -97,6 +113,7 @@ private:
     void read_document(const YAML::Node& root) {
         read_map(root, "",
                  {{"node", value("a name", [this](const std::string& text) { return set_node(config_, text); })},
+                  {"shards", [this](const YAML::Node& node, const std::string& key) { read_shards(node, key); }},
                   {"workers", [this](const YAML::Node& node, const std::string& key) { read_workers(node, key); }},
                   {"mesh", [this](const YAML::Node& node, const std::string& key) { read_mesh(node, key); }},
                   {"log", [this](const YAML::Node& node, const std::string& key) { read_log(node, key); }},
@@ -110,6 +127,17 @@ private:
                   {"services", [this](const YAML::Node& node, const std::string& key) {
                        read_services(*this, node, key, config_.services);
                    }}});
+    }
+
+    void read_shards(const YAML::Node& node, const std::string& key) {
+        shards_mark_ = node.Mark();
+        value("a number", [this](const std::string& text) -> std::string {
+            const auto number = parse_number(text, kMaxShards);
+            if (!number)
+                return quoted(text) + " is not a number of shards; expected 1 to " + std::to_string(kMaxShards);
+            config_.shards = static_cast<unsigned>(*number);
+            return {};
+        })(node, key);
     }
 
     void read_workers(const YAML::Node& map, const std::string& parent) {
@@ -192,6 +220,7 @@ private:
                       config_.mesh.peers.push_back(*text);
                   }
               }},
+             {"resolve", duration(config_.mesh.resolve, milliseconds(100), std::chrono::hours(1))},
              {"heartbeat", duration(config_.mesh.heartbeat, milliseconds(50), std::chrono::minutes(1))},
              {"dead",
               [&](const YAML::Node& node, const std::string& key) {
@@ -208,14 +237,18 @@ private:
                                     config_.mesh.insecure = text == "true";
                                     return {};
                                 })},
-             {"curve", nullptr}});
+             {"curve", [this](const YAML::Node& node, const std::string& key) { read_curve(node, key); }}});
 
-        if (!config_.mesh.insecure) {
+        const bool encrypted = config_.mesh.curve != Config::Mesh::Curve{};
+        if (!config_.mesh.insecure && !encrypted) {
             for (const Place& place : places) {
                 fail(place.mark, place.key,
                      quoted(place.endpoint.text) +
-                         " leaves this host unencrypted; expected a loopback address, or mesh.insecure: true");
+                         " leaves this host unencrypted; expected mesh.curve, a loopback address, or mesh.insecure: "
+                         "true");
             }
+        } else if (config_.mesh.insecure && encrypted) {
+            fail(map.Mark(), parent, "has both curve and insecure: true; expected one of them");
         }
         if (config_.mesh.dead < 2 * config_.mesh.heartbeat) {
             fail(dead_mark, "mesh.dead",
@@ -225,6 +258,21 @@ private:
         if (!config_.mesh.peers.empty() && config_.mesh.listen.empty()) {
             fail(peers_mark, "mesh.peers",
                  "needs mesh.listen; expected both, because peers fetch from there what is published here");
+        }
+    }
+
+    void read_curve(const YAML::Node& map, const std::string& parent) {
+        const auto path = [this](std::string& out) {
+            return value("a file's path", [&out](const std::string& text) -> std::string {
+                if (text.empty()) return "is empty; expected a file's path";
+                out = text;
+                return {};
+            });
+        };
+        Config::Mesh::Curve& curve = config_.mesh.curve;
+        read_map(map, parent, {{"secret_key", path(curve.secret_key)}, {"allow", path(curve.allow)}});
+        if (errors_.empty() && (curve.secret_key.empty() || curve.allow.empty())) {
+            fail(map.Mark(), parent, "expected both secret_key and allow, each a file's path");
         }
     }
 
@@ -259,29 +307,25 @@ private:
 
     void read_limits(const YAML::Node& map, const std::string& parent) {
         constexpr std::uint64_t kMaxChannels = 100'000'000;
-        // At least what a link is told when it comes up: Revocations::kMax decisions about clients, 5.3 MiB at most.
-        constexpr std::uint64_t kMinQueue = 8ULL << 20;
         constexpr std::uint64_t kMaxQueue = 16ULL << 30;
         read_map(map, parent,
                  {{"max_channels", value("a number",
                                          [this](const std::string& text) -> std::string {
-                                             std::uint64_t number = 0;
-                                             const char* end = text.data() + text.size();
-                                             const auto parsed = std::from_chars(text.data(), end, number);
-                                             if (parsed.ec != std::errc{} || parsed.ptr != end || number == 0 ||
-                                                 number > kMaxChannels) {
+                                             const auto number = parse_number(text, kMaxChannels);
+                                             if (!number) {
                                                  return quoted(text) + " is not a number of channels; expected 1 to " +
                                                         std::to_string(kMaxChannels);
                                              }
-                                             config_.limits.max_channels = number;
+                                             config_.limits.max_channels = *number;
                                              return {};
                                          })},
-                  {"queue", size(config_.limits.queue, kMinQueue, kMaxQueue, "a size such as 64m")},
+                  {"queue", size(config_.limits.queue, kMinLinkQueue, kMaxQueue, "a size such as 64m")},
                   {"channel_linger",
                    duration(config_.limits.channel_linger, std::chrono::seconds(1), std::chrono::hours(24))}});
     }
 
     Config config_;
+    YAML::Mark shards_mark_ = YAML::Mark::null_mark();
 };
 
 }  // namespace
@@ -397,13 +441,17 @@ std::vector<std::string> keys_that_need_a_restart(const Config& running, const C
         if (a != b) keys.emplace_back(key);
     };
     compare("node", running.node, wanted.node);
+    compare("shards", running.shards, wanted.shards);
     compare("workers.listen", running.workers.listen, wanted.workers.listen);
     compare("workers.mode", running.workers.mode, wanted.workers.mode);
     compare("workers.group", running.workers.group, wanted.workers.group);
     compare("mesh.listen", running.mesh.listen, wanted.mesh.listen);
+    compare("mesh.resolve", running.mesh.resolve, wanted.mesh.resolve);
     compare("mesh.heartbeat", running.mesh.heartbeat, wanted.mesh.heartbeat);
     compare("mesh.dead", running.mesh.dead, wanted.mesh.dead);
     compare("mesh.sync", running.mesh.sync, wanted.mesh.sync);
+    compare("mesh.curve.secret_key", running.mesh.curve.secret_key, wanted.mesh.curve.secret_key);
+    compare("mesh.curve.allow", running.mesh.curve.allow, wanted.mesh.curve.allow);
     compare("mesh.member_timeout", running.mesh.member_timeout, wanted.mesh.member_timeout);
     compare("history.max_bytes", running.history.max_bytes, wanted.history.max_bytes);
     compare("http", running.http.text(), wanted.http.text());

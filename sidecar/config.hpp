@@ -19,7 +19,8 @@ enum class LogFormat { text, json };
 enum class LogLevel { debug, info, warn, error };
 
 struct Config {
-    std::string node;  // unique in the mesh
+    std::string node;     // unique in the mesh
+    unsigned shards = 1;  // brokers with threads of their own that share the channels; see shards.hpp
 
     struct Workers {
         std::string listen = "ipc:///run/weft/weftd.sock";
@@ -29,13 +30,21 @@ struct Config {
     } workers;
 
     struct Mesh {
-        std::string listen;  // empty: a node of its own
-        std::vector<std::string> peers;
+        std::string listen;                         // empty: a node of its own
+        std::vector<std::string> peers;             // endpoints, those of names (dns+tcp) among them
+        std::chrono::milliseconds resolve{10'000};  // between questions for the addresses of names
         std::chrono::milliseconds heartbeat{1000};
         std::chrono::milliseconds dead{3000};
         std::chrono::milliseconds sync{5000};             // between looks at what peers' histories hold
         std::chrono::milliseconds member_timeout{30000};  // of a peer that is down, until its members leave
         bool insecure = false;
+
+        /// Files (peer_keys.hpp); empty: links are plain.
+        struct Curve {
+            std::string secret_key;  // this node's
+            std::string allow;       // the public keys of the nodes
+            bool operator==(const Curve&) const = default;
+        } curve;
         bool operator==(const Mesh&) const = default;
     } mesh;
 

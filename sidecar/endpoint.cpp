@@ -51,6 +51,21 @@ tl::expected<Endpoint, std::string> parse_tcp(std::string_view text, std::string
     return out;
 }
 
+tl::expected<Endpoint, std::string> parse_dns(std::string_view text, std::string_view rest, Endpoint::Use use) {
+    const auto fail = [&](std::string_view what) {
+        return tl::unexpected("\"" + std::string(text) + "\" " + std::string(what));
+    };
+    if (use == Endpoint::Use::listen) return fail("can't be listened on; expected tcp://ADDRESS:PORT");
+    auto endpoint = parse_tcp(text, rest, use);
+    if (!endpoint) return endpoint;
+    in_addr v4;
+    if (endpoint->ipv6() || inet_pton(AF_INET, endpoint->host.c_str(), &v4) == 1) {
+        return fail("is an address; expected dns+tcp://NAME:PORT, or tcp://ADDRESS:PORT");
+    }
+    endpoint->transport = Endpoint::Transport::dns;
+    return endpoint;
+}
+
 tl::expected<Endpoint, std::string> parse_ipc(std::string_view text, std::string_view path) {
     const auto fail = [&](std::string_view what) {
         return tl::unexpected("\"" + std::string(text) + "\" " + std::string(what));
@@ -75,6 +90,7 @@ tl::expected<Endpoint, std::string> parse_ipc(std::string_view text, std::string
 
 tl::expected<Endpoint, std::string> Endpoint::parse(std::string_view text, Use use) {
     if (text.starts_with("tcp://")) return parse_tcp(text, text.substr(6), use);
+    if (text.starts_with("dns+tcp://")) return parse_dns(text, text.substr(10), use);
     if (text.starts_with("ipc://")) return parse_ipc(text, text.substr(6));
     return tl::unexpected("\"" + std::string(text) + "\" is not an endpoint; expected tcp://HOST:PORT or ipc:///PATH");
 }

@@ -9,13 +9,14 @@
 namespace weft {
 
 struct Endpoint {
-    enum class Transport { tcp, ipc };
+    /// dns: tcp to all the addresses that a name has, for dialing (DiscoveredPeers); ZeroMQ doesn't know it.
+    enum class Transport { tcp, ipc, dns };
     enum class Use { listen, dial };
 
     Transport transport = Transport::ipc;
     std::string text;        // as written, which is how ZeroMQ wants it
-    std::string host;        // tcp: without the brackets of an IPv6 address; "*" listens on all addresses
-    std::uint16_t port = 0;  // tcp
+    std::string host;        // tcp, dns: without the brackets of an IPv6 address; "*" listens on all addresses
+    std::uint16_t port = 0;  // tcp, dns
     std::string path;        // ipc: a file's absolute path, or "@name" (Linux's abstract names: no file)
 
     /// The error is a phrase that ends with what was expected.

@@ -8,6 +8,7 @@
 #include "config.hpp"
 #include "io/log.hpp"
 #include "io/node.hpp"
+#include "shards.hpp"
 #include "version.hpp"
 
 namespace weft {
@@ -42,6 +43,9 @@ tl::expected<Config, ConfigErrors> configure(const Options& options) {
     override("--node", options.node, set_node);
     override("--listen", options.listen, set_workers_listen);
     override("--log-level", options.log_level, set_log_level);
+    if (std::string wrong = wrong_shards(config); errors.empty() && !wrong.empty()) {
+        errors.push_back({"command line", 0, 0, "shards", std::move(wrong)});
+    }
     if (!errors.empty()) return tl::unexpected(std::move(errors));
     return config;
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,8 +24,9 @@ struct NodeStatus {
     std::string node;
     bool filled = false;    // its history is what its peers have, as far as they could be reached in time
     bool stopping = false;  // it was told to end
-    Instant at{};           // the turn of the event loop that says so
+    Instant at{};           // the turn of the event loop that says so; of several, the oldest
     Broker::Counts counts{};
+    std::uint64_t workers = 0;            // nginx workers (and tools); each has a link to every shard
     std::uint64_t worker_bytes = 0;       // that wait for workers
     std::uint64_t peer_in_bytes = 0;      // that wait for peers that dialed
     std::uint64_t history_max_bytes = 0;  // history.max_bytes
@@ -35,6 +37,10 @@ struct NodeStatus {
     };
     std::vector<Webhook> hooks;                 // those that are configured
     std::optional<BackEnds::Counts> back_ends;  // none without hooks and services
+    std::vector<Broker::Counts> shards;         // of a node: of each of its shards
 };
+
+/// Of a node, from what its shards say of themselves (at least one).
+NodeStatus status_of_all(std::span<const NodeStatus> shards);
 
 }  // namespace weft

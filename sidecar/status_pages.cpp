@@ -43,7 +43,7 @@ StatusPage ready_page(const NodeStatus& status, Instant now) {
     if (why_not.empty() && status.stopping) why_not = "it is shutting down";
     if (why_not.empty() && !status.filled) why_not = "it is still fetching history from its peers";
     StatusPage ready = page(status, why_not);
-    ready.text += ",\"workers\":" + std::to_string(status.counts.workers) + ",\"peers\":[";
+    ready.text += ",\"workers\":" + std::to_string(status.workers) + ",\"peers\":[";
     for (const NodeStatus::Peer& peer : status.peers) {
         if (&peer != status.peers.data()) ready.text += ',';
         ready.text += "{\"endpoint\":" + quoted(peer.endpoint) + ",\"node\":" + quoted(peer.node) +
@@ -59,7 +59,8 @@ std::string metrics_page(const NodeStatus& status, Instant now) {
     Families::value(all.add("info", "The version of weftd, and the name of its node"), 1,
                     {{"version", WEFT_VERSION}, {"node", status.node}});
     all.gauge("ready", "1 when /readyz says so", ready_page(status, now).good ? 1 : 0);
-    all.gauge("workers", "nginx workers (and tools) that are linked", counts.workers);
+    all.gauge("workers", "nginx workers (and tools) that are linked", status.workers);
+    all.gauge("shards", "shards of weftd.yaml", status.shards.size());
     all.gauge("channels", "Channels that are known: wanted, with history, or lingering", counts.channels);
     all.gauge("channels_with_history", "Channels of which history is kept", counts.histories);
     all.gauge("history_bytes", "Bytes of all histories", counts.history_bytes);
@@ -72,6 +73,18 @@ std::string metrics_page(const NodeStatus& status, Instant now) {
     all.counter("revocations_total", "Disconnects, bans and the like that were asked for here", counts.revocations);
     all.counter("gaps_total", "Losses on the way from a peer that were told to workers", counts.gaps);
     all.counter("ignored_frames_total", "Frames that made no sense from the link they came by", counts.ignored);
+    if (status.shards.size() > 1) {
+        const auto by_shard = [&](const char* name, const char* help, bool total,
+                                  std::uint64_t Broker::Counts::*count) {
+            auto& family = all.add(name, help, total);
+            for (std::size_t i = 0; i < status.shards.size(); ++i) {
+                Families::value(family, status.shards[i].*count, {{"shard", std::to_string(i)}});
+            }
+        };
+        by_shard("shard_channels", "weftd_channels of each shard", false, &Broker::Counts::channels);
+        by_shard("shard_history_bytes", "weftd_history_bytes of each shard", false, &Broker::Counts::history_bytes);
+        by_shard("shard_published_total", "weftd_published_total of each shard", true, &Broker::Counts::published);
+    }
     auto& links = all.add("links", "Links that are up, by role");
     Families::value(links, counts.workers, {{"role", "worker"}});
     Families::value(links, counts.peers_in, {{"role", "peer_in"}});

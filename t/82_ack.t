@@ -4,11 +4,10 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use IO::Handle;
-use POSIX ();
 use Test::More;
 use Time::HiRes qw(sleep time);
 use Weft::Test;
+use Weft::Test::Traffic;
 
 my $t    = Weft::Test->new;
 my $key  = $t->key_file;
@@ -124,155 +123,33 @@ check 'a channel that delivers the latest gives it to whoever comes' => sub {
 
 # ---- kill -9 while publishers run -----------------------------------------------------------------------------------
 
-# A publisher as a client library would be: one publication at a time under an id of its own, repeated until it is
-# acknowledged; when its connection ends, it goes to the next node. It writes a line for each one that is acknowledged.
-sub publisher {
-    my ($name, $channel, $file, $until, @nodes) = @_;
-    my $pid = fork // die "fork: $!\n";
-    return $pid if $pid;
-    open my $out, '>', $file or POSIX::_exit(1);
-    $out->autoflush;
-    my ($client, $number, $sent) = (undef, 1, 0);
-    local $Weft::Client::TIMEOUT = 5;
-    while (time < $until) {
-        my $answer = eval {
-            $client //= $nodes[ $sent % @nodes ]->client(sub => $name);
-            ++$sent;
-            $client->call('publish', channel => $channel, data => "$name-$number", message_id => "$name-$number");
-        };
-        if (!$answer) {
-            ++$sent;
-            eval { $client->hang_up } if $client;
-            undef $client;
-            sleep 0.05;
-        }
-        elsif ($answer->{type} eq 'published') {
-            print {$out} "$name-$number\n";
-            ++$number;
-            sleep 0.02;    # no more than the readers here can read
-        }
-        else {
-            sleep 0.05;
-            # Every other time elsewhere: what was refused here may be in history all the same.
-            if (rand() < 0.3) { eval { $client->hang_up }; undef $client }
-        }
-    }
-    print {$out} "sent $sent\n";
-    POSIX::_exit(0);
-}
-
-# A reader that resumes, at whatever node, when its connection ends; counts what comes.
-package Reader {
-    sub new {
-        my ($class, $channel, @nodes) = @_;
-        return bless { channel => $channel, nodes => \@nodes, got => {}, at => int(rand @nodes), lost => 0, moves => -1 }, $class;
-    }
-    sub step {
-        my ($self) = @_;
-        eval {
-            if (!$self->{client}) {
-                my $node = $self->{nodes}[ ++$self->{at} % @{ $self->{nodes} } ];
-                my $client = $node->client;
-                my $said = $client->must('subscribe', channel => $self->{channel},
-                    defined $self->{position} ? (position => $self->{position}) : ());
-                $self->{lost}++ if defined $self->{position} && !$said->{recovered};
-                $self->{position} = $said->{position};
-                $self->{client} = $client;
-                $self->{moves}++;
-            }
-            if ($self->{roams} && time > $self->{roams}) {
-                $self->{roams} = time + 1.5;
-                $self->{client}->hang_up;
-                die "goes elsewhere\n";
-            }
-            my $message = $self->{client}->next_message(timeout => 0.002, quiet => 1);
-            die "ended\n" if !$message && $self->{client}->eof;
-            die "closed\n" if !$message && $self->{client}{close_frame};
-            if ($message && $message->{type} eq 'event') {
-                $self->{got}{ $message->{payload}{data} }++;
-                $self->{position} = $message->{payload}{position};
-                return 1;
-            }
-            $self->{lost}++ if $message && $message->{type} eq 'gap';
-            return 0;
-        } // do { undef $self->{client}; Time::HiRes::sleep(0.05); 0 };
-    }
-}
-
 sub run_killing {
     my ($what, $seconds, @nodes) = @_;
-    my $channel = "sure:$what";
-    # For each node a reader that stays there, and one that goes around.
-    my @readers = ((map { Reader->new($channel, $_) } @nodes), Reader->new($channel, @nodes));
-    $readers[-1]{roams} = time;
-    for my $reader (@readers) {
-        wait_for { $reader->step; $reader->{client} } or die "no reader\n";
-    }
-    my $folder = $t->prefix;
-    my $until  = time + $seconds;
-    my %pids   = map { publisher("p$_", $channel, "$folder/$what-p$_", $until, @nodes) => $_ } 1 .. 4;
     my ($killed, $workers, $next, $victim) = (0, 0, time + 2, 0);
     my $restart;
-    while (time < $until) {
-        for my $reader (@readers) {
-            for (1 .. 50) { last unless $reader->step }
-        }
-        if ($restart && time > $restart->{at}) {
-            $restart->{node}->weftd->start;
-            undef $restart;
-        }
-        next if time < $next;
-        $next = time + 5;    # one failure at a time: the node that comes back fills up before the next is killed
-        my $node = $nodes[ $victim++ % @nodes ];
-        if ($victim % 3 == 0) {
-            my ($worker) = $node->nginx->workers;
-            kill KILL => $worker;
-            ++$workers;
-        }
-        else {
-            $node->weftd->crash;
-            ++$killed;
-            $restart = { node => $node, at => time + 0.5 };
-        }
-    }
-    $restart->{node}->weftd->start if $restart;
-    waitpid $_, 0 for keys %pids;
-    my ($sent, %acknowledged) = (0);
-    for my $file (map { "$folder/$what-p$_" } 1 .. 4) {
-        for (split /\n/, slurp($file)) { /^sent (\d+)/ ? ($sent += $1) : $acknowledged{$_}++ }
-    }
-    $_->wait_linked for @nodes;
-    # Until every reader has everything; or nothing more comes.
-    $readers[-1]{roams} = 0;
-    my $quiet = time + 30;
-    while (time < $quiet && grep { my $got = $_->{got}; grep { !$got->{$_} } keys %acknowledged } @readers) {
-        for my $reader (@readers) { $reader->step for 1 .. 50 }
-    }
-    my $count = keys %acknowledged;
-    my ($missing, $twice, $moves, $lost) = (0, 0, 0, 0);
-    for my $reader (@readers) {
-        $missing += grep { !$reader->{got}{$_} } keys %acknowledged;
-        $twice   += grep { $reader->{got}{$_} > 1 } keys %{ $reader->{got} };
-        $moves   += $reader->{moves};
-        $lost    += $reader->{lost};
-    }
-    diag("$what, $seconds s: weftd killed $killed times, a worker $workers times; $sent publishes sent, $count acknowledged; "
-            . @readers . " readers came back $moves times: $missing acknowledged ones lost, $twice delivered twice, $lost losses told");
-    cmp_ok($count, '>', 100, 'much was acknowledged');
-    is($missing, 0, 'each acknowledged publication came to each reader');
-    is($twice,   0, 'and none twice');
-    for my $node (@nodes) {
-        my $client = $node->client;
-        my (%held, $after);
-        for (;;) {
-            my $page = $client->must('history', channel => $channel, defined $after ? (after => $after) : ());
-            $held{ $_->{data} }++ for @{ $page->{events} };
-            $after = $page->{position};
-            last if $page->{complete};
-        }
-        is(scalar(grep { !$held{$_} } keys %acknowledged), 0, "node $node->{name} holds them all");
-        is(scalar(grep { $_ > 1 } values %held), 0, 'each once');
-    }
+    my $result = Weft::Test::Traffic::run(
+        test      => $t, name => $what, channel => "sure:$what", nodes => \@nodes, seconds => $seconds,
+        meanwhile => sub {
+            if ($restart && time > $restart->{at}) {
+                $restart->{node}->weftd->start;
+                undef $restart;
+            }
+            return if time < $next;
+            $next = time + 5;    # one failure at a time: the node that comes back fills up before the next is killed
+            my $node = $nodes[ $victim++ % @nodes ];
+            if ($victim % 3 == 0) {
+                my ($worker) = $node->nginx->workers;
+                kill KILL => $worker;
+                ++$workers;
+            }
+            else {
+                $node->weftd->crash;
+                ++$killed;
+                $restart = { node => $node, at => time + 0.5 };
+            }
+        },
+        afterwards => sub { $restart->{node}->weftd->start if $restart });
+    Weft::Test::Traffic::judge($result, "weftd killed $killed times, a worker $workers times");
     return;
 }
 

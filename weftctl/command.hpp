@@ -17,6 +17,7 @@ struct UsageError : std::runtime_error {
 
 void add_ticket_command(CLI::App& app);
 void add_keygen_command(CLI::App& app);
+void add_keygen_curve_command(CLI::App& keygen);
 void add_revoke_commands(CLI::App& app);
 void add_jwks_command(CLI::App& app);
 void add_apikey_command(CLI::App& app);

@@ -101,14 +101,19 @@ std::string random_bytes(std::size_t size) {
 
 void add_keygen_command(CLI::App& app) {
     auto options = std::make_shared<KeygenOptions>();
-    CLI::App* command = app.add_subcommand("keygen", "Print a new key for tickets: a secret, or a private key in PEM");
+    CLI::App* command = app.add_subcommand(
+        "keygen", "Print a new key for tickets: a secret, or a private key in PEM; \"keygen curve\": one for the mesh");
     command
         ->add_option(
             "--alg", options->algorithm,
             "What it is for: HS256, HS384, HS512 (a secret); RS256, PS256, ES256, ES384, EdDSA (a private key)")
         ->capture_default_str();
     command->add_option("--public", options->public_file, "File for the public key, as weft_ticket key= takes it");
-    command->callback([options] { keygen(*options); });
+    add_keygen_curve_command(*command);
+    command->require_subcommand(0, 1);
+    command->callback([options, command] {
+        if (command->get_subcommands().empty()) keygen(*options);
+    });
 }
 
 void add_jwks_command(CLI::App& app) {

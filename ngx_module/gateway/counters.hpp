@@ -24,7 +24,7 @@ struct Counters {
     Counter subscriptions;  // of connections to channels
     Counter channels;       // with at least one subscriber here
     Counter pending;        // requests that weftd has not answered yet
-    Counter link_up;        // 1 when the link to weftd has a session
+    Counter link_up;        // 1 when the links to all shards of weftd have a session
     Counter blocked;        // connections whose sockets take no more for now
     Counter paused;         // connections that are not read for now, since weftd doesn't keep up
     // Totals: kept when the worker ends.

@@ -19,14 +19,16 @@ Gateway::Gateway(v1::Hello hello, LinkTimings timings, const ChannelRules& rules
       now_(now),
       wall_(wall),
       wheel_(now),
-      link_(
-          std::move(hello), timings, [&host] { return host.random(); }, *this) {}
+      hello_(std::move(hello)),
+      timings_(timings) {
+    add_link(0, 0);
+}
 
 Gateway::~Gateway() = default;
 
 void Gateway::tick() {
     wheel_.advance(now_, [](Timed& timed, Instant) { static_cast<Connection&>(timed).on_deadline(); });
-    link_.on_tick(now_);
+    for (const auto& link : links_) link->dialer().on_tick(now_);
     if (unsent_questions_ > 0) send_questions();
     continue_replays();
     continue_announcing();
@@ -82,7 +84,7 @@ void Gateway::add_paused(Connection& connection) {
 }
 
 void Gateway::resume_paused() {
-    if (congested_ && (!link_.up() || link_.queued_bytes() <= kRelievedBytes)) congested_ = false;
+    look_at_congestion();
     if (congested_ || paused_.empty()) return;
     std::vector<Connection*> paused;
     paused.swap(paused_);
@@ -225,9 +227,11 @@ void Gateway::detach(Connection& connection) {
         drop_if_unused(feed);
     }
     if (connection.requests_ > 0) {
-        requests_.for_each([&connection](Request& request) {
-            if (request.connection == &connection) request.connection = nullptr;
-        });
+        for (const auto& link : links_) {
+            link->requests.for_each([&connection](Request& request) {
+                if (request.connection == &connection) request.connection = nullptr;
+            });
+        }
         connection.requests_ = 0;
         connection.rpcs_ = 0;
     }

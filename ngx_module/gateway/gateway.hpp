@@ -1,4 +1,4 @@
-// A worker's half of Weft: its connections, which channels they are in, and its link to weftd.
+// A worker's half of Weft: its connections, which channels they are in, and its links to weftd, one for each shard.
 //
 // A state machine without sockets or clock. The host (nginx glue, or a test) carries bytes between the connections, the
 // link and the network, and says what time it is. Work is collected during a turn of the host's event loop and leaves
@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -20,9 +19,9 @@
 #include "gateway/counters.hpp"
 #include "gateway/feed_history.hpp"
 #include "gateway/feed_members.hpp"
-#include "gateway/request_table.hpp"
-#include "weft/link_session.hpp"
+#include "gateway/shard_link.hpp"
 #include "weft/revocations.hpp"
+#include "weft/shard.hpp"
 
 namespace weft {
 
@@ -43,7 +42,8 @@ struct Feed {
     };
 
     std::string name;
-    std::string position;  // of what was last delivered, as weftd wrote it
+    ShardLink* link = nullptr;  // to the shard that has the channel
+    std::string position;       // of what was last delivered, as weftd wrote it
     std::vector<Subscriber> subscribers;
     std::vector<Waiting> waiting;
     std::uint32_t id = 0;                  // unique in the worker, for ChunkTag
@@ -69,10 +69,12 @@ public:
     virtual void on_failed(const event::Error& error) = 0;
 };
 
-class Gateway final : private LinkDialer::Events {
+class Gateway final : private ShardLink::Events {
 public:
+    // Of all links to weftd together: each has its part of these.
+    static constexpr std::size_t kMaxRequests = 65'536;                          // unanswered by weftd
     static constexpr std::size_t kMaxLinkBytes = std::size_t{32} * 1024 * 1024;  // queued for weftd; then 4017
-    // Clients are not read any further while this much is queued for weftd, until no more than the other is.
+    // Clients are not read any further while this much is queued for a shard, until no more than the other is for any.
     static constexpr std::size_t kCongestedBytes = std::size_t{8} * 1024 * 1024;
     static constexpr std::size_t kRelievedBytes = std::size_t{2} * 1024 * 1024;
     static constexpr std::size_t kReplayRoom = std::size_t{64} * 1024;  // more waits for a reader: its replay pauses
@@ -144,8 +146,14 @@ public:
     /// Whether so much waits for weftd that no more should be read from clients.
     [[nodiscard]] bool congested() const noexcept { return congested_; }
 
-    /// The link's state machine, which the host carries bytes for.
-    [[nodiscard]] LinkDialer& link() noexcept { return link_; }
+    /// How many links there are to weftd: one, until the first Welcome says how many shards weftd has.
+    [[nodiscard]] unsigned links() const noexcept { return static_cast<unsigned>(links_.size()); }
+    /// The state machine of the link to a shard, which the host carries bytes for.
+    [[nodiscard]] LinkDialer& link(unsigned shard = 0) noexcept { return links_[shard]->dialer(); }
+    /// Changes when link(shard) has become another one, which needs a connection of its own. That of the first never
+    /// does.
+    [[nodiscard]] std::uint64_t link_life(unsigned shard) const noexcept { return links_[shard]->life(); }
+    [[nodiscard]] bool links_up() const noexcept;
 
     // --- connections ---
 
@@ -220,35 +228,17 @@ public:
     void send(Connection& connection, const ServerFrame& frame);
 
 private:
-    struct Request {  // sent to weftd, not yet answered
-        Connection* connection = nullptr;
-        PublishObserver* observer = nullptr;
-        std::string id;
-        enum class Kind : std::uint8_t {
-            plain,
-            rpc,
-            history,
-            replay,
-            catch_up,
-            members,
-            member_count,
-            connect,
-            subscribe
-        } kind = Kind::plain;
-        bool open = false;
-        std::string channel{};  // of members and subscribe
-        struct Subscribe {
-            std::optional<std::string> position;
-            bool echo;
-        };
-        std::unique_ptr<const Subscribe> subscribe{};  // what is to be done when a back end allows it
-    };
-    struct Asking {      // about a connection; it waits for weftd's link when there is no request
+    using Request = LinkRequest;
+    struct Asking {      // about a connection; it waits for weftd's first link when there is no request
         std::string id;  // of its auth
         bool greeted = false;
         std::uint64_t request = 0;
         std::vector<std::string> early;  // messages that came meanwhile
         std::size_t early_bytes = 0;
+    };
+    struct Question {
+        ShardLink* link;
+        std::uint64_t request;
     };
     struct LateReply {  // goes behind what the turn collected
         Connection* connection;
@@ -296,15 +286,21 @@ private:
     bool within_channel_rate(Connection& connection, std::string_view id, const ChannelRule& rule,
                              std::string_view channel);
     bool enter_channel(Connection& connection, std::string_view id, const ChannelRule& rule, std::string_view channel);
-    /// Whether weftd can be asked for something: the link is up, and not too much waits for it.
-    [[nodiscard]] bool link_ready() const noexcept { return link_.up() && link_.queued_bytes() < kMaxLinkBytes; }
+    /// The link to the shard that has a channel. Where there is a feed, it knows.
+    [[nodiscard]] ShardLink& link_of(std::string_view channel) noexcept { return *links_[shard_of(channel, links())]; }
+    /// The link for what belongs to no channel.
+    [[nodiscard]] ShardLink& first_link() noexcept { return *links_.front(); }
+    /// Whether the shard can be asked for something: the link is up, and not too much waits for it.
+    [[nodiscard]] bool link_ready(const ShardLink& link) const noexcept {
+        return link.up() && link.queued_bytes() < kMaxLinkBytes / links_.size();
+    }
     /// A new request's number, or 0 when the link is down or full.
-    std::uint64_t new_request(Request request);
+    std::uint64_t new_request(ShardLink& link, Request request);
     void fail_unavailable(Connection& connection, std::string_view id);
-    Request take_request(std::uint64_t number);
+    Request take_request(ShardLink& link, std::uint64_t number);
     /// It counts no more for its connection.
     static void forget(const Request& request) noexcept;
-    void fail_requests();
+    void fail_requests(ShardLink& link);
 
     // Feeds, in gateway_feeds.cpp.
     Feed* find_feed(std::string_view channel) noexcept;
@@ -332,8 +328,8 @@ private:
     void send_late(Connection& connection, const ServerFrame& frame);
 
     // Channels with history, in gateway_history.cpp.
-    std::uint64_t read_history(Request request, std::string_view channel, const std::string& after, std::uint32_t limit,
-                               bool latest = false);
+    std::uint64_t read_history(ShardLink& link, Request request, std::string_view channel, const std::string& after,
+                               std::uint32_t limit, bool latest = false);
     /// Answers a subscribe that asks to resume.
     void resume(Feed& feed, Connection& connection, std::string_view id, bool echo, std::string_view position);
     /// Answers a subscribe without a position on a channel that gives its newest publication.
@@ -345,8 +341,8 @@ private:
     void finish_settling(Feed& feed);
     /// The channel keeps history no longer.
     void forget_history(Feed& feed);
-    void on_page(const v1::HistoryPage& page);
-    void on_read_failed(Request::Kind kind, std::uint64_t number, const event::Error& error);
+    void on_page(ShardLink& link, const v1::HistoryPage& page);
+    void on_read_failed(const ShardLink& link, Request::Kind kind, std::uint64_t number, const event::Error& error);
     void answer_history(const Request& request, const v1::HistoryPage& page);
     void catch_up(Feed& feed, const v1::HistoryPage& page);
     void replay(Feed& feed, std::size_t index, const v1::HistoryPage& page);
@@ -363,6 +359,7 @@ private:
     void interrupt_replays(Feed& feed);
     /// Asks for the next pages, for readers that have room.
     void continue_replays();
+    void continue_replays(ShardLink& link);
 
     // Channels with presence, in gateway_presence.cpp; their feeds have `members`.
     /// What `subscribed` says of members: how many there are, for who may know.
@@ -380,9 +377,10 @@ private:
     /// All subscribers, on a new link.
     void announce_members(Feed& feed);
     void continue_announcing();
+    void continue_announcing(ShardLink& link);
     void on_member_event(const v1::MemberEvent& event);
-    void on_members_page(const v1::MembersPage& page);
-    void on_members_reset();
+    void on_members_page(ShardLink& link, const v1::MembersPage& page);
+    void on_members_reset(const ShardLink& link);
     void tell_members(Feed& feed, const ServerFrame& frame);
     /// Members may have changed without a word.
     void tell_members_missed(Feed& feed);
@@ -394,22 +392,29 @@ private:
     void send_question(Connection& connection, Asking& asking);
     void send_questions();
     void on_hooks(const v1::Hooks& hooks);
-    void on_allowed(const v1::Allowed& allowed);
+    void on_allowed(ShardLink& link, const v1::Allowed& allowed);
     void admit(Connection& connection, const v1::Allowed& allowed);
     void turn_away(Connection& connection, const event::Error& why);
     [[nodiscard]] bool asks_about(std::string_view channel) const noexcept;
     void ask_to_subscribe(Connection& connection, std::string_view id, const command::Subscribe& subscribe);
     /// Whether there was one.
     bool cancel_question(Connection& connection, std::string_view channel);
-    void forget_question(Connection* connection, std::uint64_t request);
+    void forget_question(Connection* connection, const ShardLink& link, std::uint64_t request);
     void tell_disconnected(const Connection& connection);
 
-    // Link, in gateway_link.cpp.
-    void on_link_up(const v1::Welcome& welcome, Instant now) override;
-    void on_link_down(std::string_view why, Instant now) override;
-    void on_link_frame(v1::Frame& frame, Instant now) override;
-    void on_link_refused(const v1::Refused& refused, Instant now) override;
-    std::uint64_t send_link(const v1::Frame& frame);
+    // Links, in gateway_link.cpp.
+    void on_link_up(ShardLink& link, const v1::Welcome& welcome) override;
+    void on_link_down(ShardLink& link, std::string_view why) override;
+    void on_link_frame(ShardLink& link, v1::Frame& frame) override;
+    void on_link_refused(ShardLink& link, const v1::Refused& refused) override;
+    std::uint64_t send_link(ShardLink& link, const v1::Frame& frame);
+    void add_link(unsigned shard, unsigned shards);
+    /// weftd has so many: links to all but the first are new ones, and each feed gets the one that is its now.
+    void set_shards(unsigned shards);
+    /// Nothing of what went over it will be answered, and its feeds are out of step.
+    void lose(ShardLink& link);
+    /// Clients may be read again once no shard has much to take any more.
+    void look_at_congestion() noexcept;
 
     // Decisions about clients, in gateway_revocations.cpp.
     /// Looking through all connections is what a decision costs. So those that come together are carried out
@@ -428,29 +433,28 @@ private:
     Instant now_;
     WallTime wall_;
     TimerWheel wheel_;
-    LinkDialer link_;
+    const v1::Hello hello_;
+    const LinkTimings timings_;
+    std::vector<std::unique_ptr<ShardLink>> links_;  // by shard; 1 to kMaxShards
+    std::uint64_t last_link_life_ = 0;
     std::string node_;
     Revocations revocations_;
     std::vector<v1::Revocation> decided_;  // known, not yet carried out; at most kMaxDecided
     std::size_t open_ = 0;
 
     std::unordered_map<std::string, std::unique_ptr<Feed>, NameHash, std::equal_to<>> feeds_;
-    RequestTable<Request> requests_;
-
-    bool asks_to_connect_ = false;  // these three as weftd's last Welcome said
+    bool asks_to_connect_ = false;  // these four as weftd's last Welcome said
     bool tells_disconnects_ = false;
     std::vector<ChannelPattern> asks_to_subscribe_;
-    std::chrono::milliseconds decision_timeout_{0};                  // that a connection waits for being let in
-    std::unordered_map<Connection*, Asking> asking_;                 // one for each connection that waits
-    std::size_t unsent_questions_ = 0;                               // of asking_, without a request
-    std::unordered_multimap<Connection*, std::uint64_t> questions_;  // requests of the kind subscribe
+    std::chrono::milliseconds decision_timeout_{0};             // that a connection waits for being let in
+    std::unordered_map<Connection*, Asking> asking_;            // one for each connection that waits
+    std::size_t unsent_questions_ = 0;                          // of asking_, without a request
+    std::unordered_multimap<Connection*, Question> questions_;  // requests of the kind subscribe
 
     Wire* wires_[Wire::kMax] = {};
     std::vector<TurnBatch> batches_;  // the first `batches_used_` belong to this turn; the rest keep buffers
     std::size_t batches_used_ = 0;
     std::vector<LateReply> late_replies_;
-    std::vector<Feed*> replaying_;   // feeds with somebody who is owed a page that wasn't asked for yet
-    std::vector<Feed*> announcing_;  // feeds of whose members weftd has yet to be told something
     std::vector<Connection*> dirty_;
     std::vector<Connection*> paused_;
     std::vector<Connection*> blocked_;

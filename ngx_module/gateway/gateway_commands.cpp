@@ -83,14 +83,14 @@ void Gateway::fail_unavailable(Connection& connection, std::string_view id) {
     fail(connection, id, {Code::unavailable, "the broker can't be reached at the moment, try again", kRetryAfter});
 }
 
-std::uint64_t Gateway::new_request(Request request) {
-    if (!link_ready() || requests_.full()) return 0;
+std::uint64_t Gateway::new_request(ShardLink& link, Request request) {
+    if (!link_ready(link) || link.requests.size() >= kMaxRequests / links_.size()) return 0;
     if (request.connection != nullptr) {
         ++request.connection->requests_;
         if (request.kind == Request::Kind::rpc) ++request.connection->rpcs_;
     }
     counters_.pending.add();
-    return requests_.add(std::move(request));
+    return link.requests.add(std::move(request));
 }
 
 void Gateway::forget(const Request& request) noexcept {
@@ -99,19 +99,19 @@ void Gateway::forget(const Request& request) noexcept {
     if (request.kind == Request::Kind::rpc) --request.connection->rpcs_;
 }
 
-Gateway::Request Gateway::take_request(std::uint64_t number) {
-    Request request = requests_.take(number);
+Gateway::Request Gateway::take_request(ShardLink& link, std::uint64_t number) {
+    Request request = link.requests.take(number);
     if (!request.open) return request;
     counters_.pending.subtract();
     forget(request);
-    if (request.kind == Request::Kind::subscribe) forget_question(request.connection, number);
+    if (request.kind == Request::Kind::subscribe) forget_question(request.connection, link, number);
     return request;
 }
 
-void Gateway::fail_requests() {
+void Gateway::fail_requests(ShardLink& link) {
     // One by one: an observer may cancel another that is still behind it.
-    for (const std::uint64_t number : requests_.numbers()) {
-        const Request request = take_request(number);
+    for (const std::uint64_t number : link.requests.numbers()) {
+        const Request request = take_request(link, number);
         if (request.kind == Request::Kind::connect) {  // asked again when weftd is back
             if (request.connection == nullptr) continue;
             asking_.at(request.connection).request = 0;
@@ -140,7 +140,8 @@ void Gateway::subscribe(Connection& connection, std::string_view id, const comma
         }
     }
     Feed* feed = find_feed(subscribe.channel);
-    if (!link_.up() || (feed == nullptr && !link_ready())) {  // what is known here needs no room on the link
+    const ShardLink& link = feed == nullptr ? link_of(subscribe.channel) : *feed->link;
+    if (!link.up() || (feed == nullptr && !link_ready(link))) {  // what is known here needs no room on the link
         fail_unavailable(connection, id);
         return;
     }
@@ -230,7 +231,8 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
     if (!allowed(connection, id, Action::publish, publish.channel, rule)) return;
     if (!within_size(connection, id, *rule, publish.data)) return;
     if (!within_channel_rate(connection, id, *rule, publish.channel)) return;
-    const std::uint64_t number = new_request({&connection, nullptr, std::string(id)});
+    ShardLink& link = link_of(publish.channel);
+    const std::uint64_t number = new_request(link, {&connection, nullptr, std::string(id)});
     if (number == 0) {
         fail_unavailable(connection, id);
         return;
@@ -242,16 +244,17 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
     out.set_data(publish.data.data(), publish.data.size());
     out.set_message_id(publish.message_id.data(), publish.message_id.size());
     set_publisher(*out.mutable_publisher(), connection);
-    send_link(outgoing_);
+    send_link(link, outgoing_);
 }
 
 void Gateway::execute(Connection& connection, std::string_view id, const command::Signal& signal) {
     const ChannelRule* rule = nullptr;
     if (!allowed(connection, id, Action::signal, signal.channel, rule)) return;
     if (!within_size(connection, id, *rule, signal.data)) return;
+    ShardLink& link = link_of(signal.channel);
     std::uint64_t number = 0;
-    if (!id.empty()) number = new_request({&connection, nullptr, std::string(id)});
-    if (!link_ready() || (!id.empty() && number == 0)) {
+    if (!id.empty()) number = new_request(link, {&connection, nullptr, std::string(id)});
+    if (!link_ready(link) || (!id.empty() && number == 0)) {
         fail_unavailable(connection, id);
         return;
     }
@@ -261,7 +264,7 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
     out.set_name(signal.name.data(), signal.name.size());
     out.set_data(signal.data.data(), signal.data.size());
     set_publisher(*out.mutable_publisher(), connection);
-    send_link(outgoing_);
+    send_link(link, outgoing_);
 }
 
 void Gateway::execute(Connection& connection, std::string_view id, const command::Rpc& rpc) {
@@ -275,7 +278,8 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
                refusals().rpcs);
         return;
     }
-    const std::uint64_t number = new_request({&connection, nullptr, std::string(id), Request::Kind::rpc});
+    ShardLink& link = first_link();
+    const std::uint64_t number = new_request(link, {&connection, nullptr, std::string(id), Request::Kind::rpc});
     if (number == 0) {
         fail_unavailable(connection, id);
         return;
@@ -285,7 +289,7 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
     out.set_method(rpc.method.data(), rpc.method.size());
     out.set_params(rpc.params.data(), rpc.params.size());
     set_publisher(*out.mutable_caller(), connection);
-    send_link(outgoing_);
+    send_link(link, outgoing_);
 }
 
 void Gateway::execute(Connection& connection, std::string_view id, const command::History& history) {
@@ -300,8 +304,8 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
              {Code::invalid_message, "\"after\" is no position that a server gave: " + position.error(), {}});
         return;
     }
-    if (read_history({&connection, nullptr, std::string(id), Request::Kind::history}, history.channel,
-                     std::string(history.after), history.limit) == 0) {
+    if (read_history(link_of(history.channel), {&connection, nullptr, std::string(id), Request::Kind::history},
+                     history.channel, std::string(history.after), history.limit) == 0) {
         fail_unavailable(connection, id);
     }
 }
@@ -330,7 +334,8 @@ void Gateway::publish(std::string_view channel, Json data, std::string_view mess
         observer.on_failed({Code::message_too_large, "the data is longer than this channel takes", {}});
         return;
     }
-    const std::uint64_t number = new_request({nullptr, &observer, {}});
+    ShardLink& link = link_of(channel);
+    const std::uint64_t number = new_request(link, {nullptr, &observer, {}});
     if (number == 0) {
         observer.on_failed({Code::unavailable, "the broker can't be reached at the moment, try again", kRetryAfter});
         return;
@@ -346,13 +351,15 @@ void Gateway::publish(std::string_view channel, Json data, std::string_view mess
         out.mutable_publisher()->set_user(by.user.data(), by.user.size());
         out.mutable_publisher()->set_client_id(by.client_id);
     }
-    send_link(outgoing_);
+    send_link(link, outgoing_);
 }
 
 void Gateway::cancel(PublishObserver& observer) noexcept {
-    requests_.for_each([&observer](Request& request) {
-        if (request.observer == &observer) request.observer = nullptr;
-    });
+    for (const auto& link : links_) {
+        link->requests.for_each([&observer](Request& request) {
+            if (request.observer == &observer) request.observer = nullptr;
+        });
+    }
 }
 
 }  // namespace weft

@@ -37,6 +37,7 @@ Feed* Gateway::find_feed(std::string_view channel) noexcept {
 Feed& Gateway::make_feed(std::string_view channel) {
     auto feed = std::make_unique<Feed>();
     feed->name = channel;
+    feed->link = &link_of(channel);
     feed->id = last_feed_id_ = last_feed_id_ % 0x7ffffffe + 1;
     if (const ChannelRule* rule = rules_.find(channel)) {
         feed->overflow = rule->overflow;
@@ -50,11 +51,11 @@ Feed& Gateway::make_feed(std::string_view channel) {
 }
 
 void Gateway::announce(Feed& feed) {
-    if (feed.announced || !link_.up()) return;
+    if (feed.announced || !feed.link->up()) return;
     v1::Subscribe& subscribe = *outgoing_.mutable_subscribe();
     subscribe.set_channel(feed.name);
     subscribe.set_position(feed.position);
-    feed.announced = send_link(outgoing_) != 0;
+    feed.announced = send_link(*feed.link, outgoing_) != 0;
 }
 
 void Gateway::join(Feed& feed, Connection& connection, bool echo) {
@@ -123,12 +124,12 @@ void Gateway::drop_if_unused(Feed& feed) {
     // itself settled too early and miss what is published in between.
     if (feed.announced && !feed.settled) return;
     if (feed.members) forget_members(feed);
-    if (feed.announced && link_.up()) {
+    if (feed.announced && feed.link->up()) {
         outgoing_.mutable_unsubscribe()->set_channel(feed.name);
-        send_link(outgoing_);
+        send_link(*feed.link, outgoing_);
     }
     if (feed.batch != Feed::kNoBatch) batches_[feed.batch].feed = nullptr;
-    if (feed.history) std::erase(replaying_, &feed);
+    if (feed.history) std::erase(feed.link->replaying, &feed);
     feeds_.erase(feeds_.find(std::string_view(feed.name)));
     counters_.channels.set(feeds_.size());
 }

@@ -53,9 +53,9 @@ void Standing::begin(const Position& after, Position start) {
     }
 }
 
-std::uint64_t Gateway::read_history(Request request, std::string_view channel, const std::string& after,
-                                    std::uint32_t limit, bool latest) {
-    const std::uint64_t number = new_request(std::move(request));
+std::uint64_t Gateway::read_history(ShardLink& link, Request request, std::string_view channel,
+                                    const std::string& after, std::uint32_t limit, bool latest) {
+    const std::uint64_t number = new_request(link, std::move(request));
     if (number == 0) return 0;
     v1::ReadHistory& read = *outgoing_.mutable_read_history();
     read.set_request(number);
@@ -63,7 +63,7 @@ std::uint64_t Gateway::read_history(Request request, std::string_view channel, c
     read.set_after(after);
     read.set_limit(limit);
     read.set_latest(latest);
-    send_link(outgoing_);
+    send_link(link, outgoing_);
     return number;
 }
 
@@ -98,7 +98,7 @@ Apart* Gateway::set_apart(Feed& feed, Connection& connection, std::string_view i
         if (subscription.feed == &feed) leave_shared(feed, subscription);
     }
     const std::uint64_t request =
-        read_history({nullptr, nullptr, {}, Request::Kind::replay}, feed.name, after, 0, latest);
+        read_history(*feed.link, {nullptr, nullptr, {}, Request::Kind::replay}, feed.name, after, 0, latest);
     if (request == 0) {
         leave(feed, connection);
         fail_unavailable(connection, id);
@@ -125,10 +125,11 @@ void Gateway::settle_kept(Feed& feed, const v1::Subscribed& subscribed) {
     }
     Position after = history.standing.told;
     after.merge(history.standing.beyond);
-    history.request = read_history({nullptr, nullptr, {}, Request::Kind::catch_up}, feed.name, after.text(), 0);
+    history.request =
+        read_history(*feed.link, {nullptr, nullptr, {}, Request::Kind::catch_up}, feed.name, after.text(), 0);
     if (history.request == 0) {
         history.request = kNoRoom;
-        on_read_failed(Request::Kind::catch_up, kNoRoom, {Code::unavailable, {}, {}});
+        on_read_failed(*feed.link, Request::Kind::catch_up, kNoRoom, {Code::unavailable, {}, {}});
     }
 }
 
@@ -149,12 +150,12 @@ void Gateway::finish_settling(Feed& feed) {
             answer_subscribe(feed, *one.connection, one.id, false, {});
         }
     }
-    if (!feed.history->apart.empty()) replaying_.push_back(&feed);
+    if (!feed.history->apart.empty()) feed.link->replaying.push_back(&feed);
     drop_if_unused(feed);
 }
 
 void Gateway::forget_history(Feed& feed) {
-    std::erase(replaying_, &feed);
+    std::erase(feed.link->replaying, &feed);
     const std::unique_ptr<FeedHistory> history = std::move(feed.history);
     for (const Apart& apart : history->apart) {
         join(feed, *apart.connection, apart.echo);
@@ -169,8 +170,8 @@ void Gateway::forget_history(Feed& feed) {
     }
 }
 
-void Gateway::on_page(const v1::HistoryPage& page) {
-    const Request request = take_request(page.request());
+void Gateway::on_page(ShardLink& link, const v1::HistoryPage& page) {
+    const Request request = take_request(link, page.request());
     if (request.kind == Request::Kind::history) return answer_history(request, page);
     Feed* const feed = find_feed(page.channel());
     if (feed == nullptr || !feed->history) return;
@@ -186,9 +187,10 @@ void Gateway::on_page(const v1::HistoryPage& page) {
     replay(*feed, static_cast<std::size_t>(apart - history.apart.begin()), page);
 }
 
-void Gateway::on_read_failed(Request::Kind kind, std::uint64_t number, const event::Error& error) {
+void Gateway::on_read_failed(const ShardLink& link, Request::Kind kind, std::uint64_t number,
+                             const event::Error& error) {
     for (auto& [name, feed] : feeds_) {
-        if (!feed->history) continue;
+        if (!feed->history || feed->link != &link) continue;
         FeedHistory& history = *feed->history;
         if (kind == Request::Kind::catch_up && history.request == number && !feed->settled && feed->announced) {
             // Rather a gap that is told than a wait for nobody knows what.
@@ -206,7 +208,7 @@ void Gateway::on_read_failed(Request::Kind kind, std::uint64_t number, const eve
         if (apart == history.apart.end()) continue;
         if (apart->answered) {
             apart->request = 0;  // asked again
-            replaying_.push_back(feed.get());
+            feed->link->replaying.push_back(feed.get());
             return;
         }
         const Apart gone = std::move(*apart);
@@ -258,10 +260,11 @@ void Gateway::catch_up(Feed& feed, const v1::HistoryPage& page) {
     }
     feed.position = standing.told.text();
     if (!page.complete() && page.events_size() > 0) {
-        history.request = read_history({nullptr, nullptr, {}, Request::Kind::catch_up}, feed.name, feed.position, 0);
+        history.request =
+            read_history(*feed.link, {nullptr, nullptr, {}, Request::Kind::catch_up}, feed.name, feed.position, 0);
         if (history.request == 0) {
             history.request = kNoRoom;
-            on_read_failed(Request::Kind::catch_up, kNoRoom, {Code::unavailable, {}, {}});
+            on_read_failed(*feed.link, Request::Kind::catch_up, kNoRoom, {Code::unavailable, {}, {}});
         }
         return;
     }
@@ -297,7 +300,7 @@ void Gateway::replay(Feed& feed, std::size_t index, const v1::HistoryPage& page)
     }
     for (const v1::Publication& publication : page.events()) send_kept(feed, apart, publication, true);
     if (!page.complete() && page.events_size() > 0) {
-        replaying_.push_back(&feed);
+        feed.link->replaying.push_back(&feed);
         return;
     }
     apart.replaying = false;
@@ -420,9 +423,14 @@ void Gateway::interrupt_replays(Feed& feed) {
 }
 
 void Gateway::continue_replays() {
-    if (replaying_.empty() || !link_ready()) return;
+    for (const auto& link : links_) {
+        if (!link->replaying.empty() && link_ready(*link)) continue_replays(*link);
+    }
+}
+
+void Gateway::continue_replays(ShardLink& link) {
     std::vector<Feed*> feeds;
-    feeds.swap(replaying_);
+    feeds.swap(link.replaying);
     std::sort(feeds.begin(), feeds.end(), [](const Feed* a, const Feed* b) { return a->id < b->id; });
     feeds.erase(std::unique(feeds.begin(), feeds.end()), feeds.end());
     for (Feed* const feed : feeds) {
@@ -434,11 +442,11 @@ void Gateway::continue_replays() {
                 Position after = apart.standing.told;
                 after.merge(apart.standing.beyond);
                 apart.request =
-                    read_history({nullptr, nullptr, {}, Request::Kind::replay}, feed->name, after.text(), 0);
+                    read_history(link, {nullptr, nullptr, {}, Request::Kind::replay}, feed->name, after.text(), 0);
             }
             more |= apart.request == 0;
         }
-        if (more) replaying_.push_back(feed);
+        if (more) link.replaying.push_back(feed);
     }
 }
 

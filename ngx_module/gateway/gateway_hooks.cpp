@@ -56,7 +56,7 @@ void Gateway::ask_about(Connection& connection, std::string_view id) {
 }
 
 void Gateway::send_question(Connection& connection, Asking& asking) {
-    const std::uint64_t number = new_request({&connection, nullptr, {}, Request::Kind::connect});
+    const std::uint64_t number = new_request(first_link(), {&connection, nullptr, {}, Request::Kind::connect});
     if (number == 0) return;  // it waits until there is a link, and room on it
     asking.request = number;
     --unsent_questions_;
@@ -65,12 +65,12 @@ void Gateway::send_question(Connection& connection, Asking& asking) {
     question.set_request(number);
     set_client(*question.mutable_client(), connection);
     if (connection.identity_->info) question.set_info(*connection.identity_->info);
-    send_link(frame);
+    send_link(first_link(), frame);
 }
 
 void Gateway::send_questions() {
     if (unsent_questions_ == 0) return;
-    if (!asks_to_connect_ && link_.up()) {  // nobody is to be asked any more
+    if (!asks_to_connect_ && first_link().up()) {  // nobody is to be asked any more
         std::vector<Connection*> waiting;
         for (auto& [connection, asking] : asking_) {
             if (asking.request == 0) waiting.push_back(connection);
@@ -79,7 +79,7 @@ void Gateway::send_questions() {
         return;
     }
     for (auto& [connection, asking] : asking_) {
-        if (!link_ready() || requests_.full()) return;
+        if (!link_ready(first_link())) return;
         if (asking.request == 0) send_question(*connection, asking);
     }
 }
@@ -105,8 +105,8 @@ void Gateway::turn_away(Connection& connection, const event::Error& why) {
     connection.end(why.code);
 }
 
-void Gateway::on_allowed(const v1::Allowed& allowed) {
-    const Request request = take_request(allowed.request());
+void Gateway::on_allowed(ShardLink& link, const v1::Allowed& allowed) {
+    const Request request = take_request(link, allowed.request());
     if (request.connection == nullptr) return;
     Connection& connection = *request.connection;
     if (request.kind == Request::Kind::connect) return admit(connection, allowed);
@@ -171,46 +171,48 @@ void Gateway::ask_to_subscribe(Connection& connection, std::string_view id, cons
     if (subscribe.position) position.emplace(*subscribe.position);
     request.subscribe =
         std::make_unique<const Request::Subscribe>(Request::Subscribe{std::move(position), subscribe.echo});
-    const std::uint64_t number = new_request(std::move(request));
+    ShardLink& link = link_of(subscribe.channel);
+    const std::uint64_t number = new_request(link, std::move(request));
     if (number == 0) return fail_unavailable(connection, id);
-    questions_.emplace(&connection, number);
+    questions_.emplace(&connection, Question{&link, number});
     if (connection.awaited_) connection.subscribed_first();
     v1::Frame frame;
     v1::MaySubscribe& question = *frame.mutable_may_subscribe();
     question.set_request(number);
     question.set_channel(subscribe.channel.data(), subscribe.channel.size());
     set_client(*question.mutable_client(), connection);
-    send_link(frame);
+    send_link(link, frame);
 }
 
-void Gateway::forget_question(Connection* connection, std::uint64_t request) {
+void Gateway::forget_question(Connection* connection, const ShardLink& link, std::uint64_t request) {
     const auto [begin, end] = questions_.equal_range(connection);
-    const auto place = std::find_if(begin, end, [request](const auto& one) { return one.second == request; });
+    const auto place = std::find_if(
+        begin, end, [&](const auto& one) { return one.second.link == &link && one.second.request == request; });
     if (place != end) questions_.erase(place);
 }
 
 bool Gateway::cancel_question(Connection& connection, std::string_view channel) {
     if (questions_.empty()) return false;
-    std::vector<std::uint64_t> about;
+    std::vector<Question> about;
     const auto [begin, end] = questions_.equal_range(&connection);
     for (auto one = begin; one != end; ++one) {
-        if (requests_.find(one->second)->channel == channel) about.push_back(one->second);
+        if (one->second.link->requests.find(one->second.request)->channel == channel) about.push_back(one->second);
     }
-    std::ranges::sort(about);
-    for (const std::uint64_t number : about) {
-        const Request request = take_request(number);
+    std::ranges::sort(about, {}, &Question::request);  // all of one link, which is the channel's
+    for (const Question& question : about) {
+        const Request request = take_request(*question.link, question.request);
         fail(connection, request.id, {Code::not_subscribed, "unsubscribed before it was answered", {}});
     }
     return !about.empty();
 }
 
 void Gateway::tell_disconnected(const Connection& connection) {
-    if (!link_ready()) return;
+    if (!link_ready(first_link())) return;
     v1::Frame frame;
     v1::Disconnected& out = *frame.mutable_disconnected();
     set_client(*out.mutable_client(), connection);
     out.set_code(connection.close_code() != 0 ? connection.close_code() : 1006);
-    send_link(frame);
+    send_link(first_link(), frame);
 }
 
 }  // namespace weft

@@ -1,4 +1,6 @@
 // What a worker and weftd say to each other.
+#include <algorithm>
+
 #include "gateway/gateway.hpp"
 
 namespace weft {
@@ -9,11 +11,15 @@ Publisher publisher_of(const v1::Publisher& publisher) {
     return {publisher.user(), publisher.client_id()};
 }
 
+std::string shard_name(const ShardLink& link) {
+    return "shard " + std::to_string(link.shard());
+}
+
 }  // namespace
 
-std::uint64_t Gateway::send_link(const v1::Frame& frame) {
-    const std::uint64_t number = link_.send(frame);
-    if (link_.queued_bytes() > kCongestedBytes) congested_ = true;
+std::uint64_t Gateway::send_link(ShardLink& link, const v1::Frame& frame) {
+    const std::uint64_t number = link.dialer().send(frame);
+    if (link.queued_bytes() > kCongestedBytes / links_.size()) congested_ = true;
     if (number != 0 && !turn_scheduled_) {
         turn_scheduled_ = true;
         host_.schedule_turn_end();
@@ -21,34 +27,85 @@ std::uint64_t Gateway::send_link(const v1::Frame& frame) {
     return number;
 }
 
-void Gateway::on_link_up(const v1::Welcome& welcome, Instant) {
-    counters_.link_up.set(1);
-    node_ = welcome.node();
-    host_.log(Level::info, "link to weftd is up: node \"" + node_ + "\", " + welcome.software());
+bool Gateway::links_up() const noexcept {
+    return std::ranges::all_of(links_, [](const auto& link) { return link->up(); });
+}
+
+void Gateway::add_link(unsigned shard, unsigned shards) {
+    ShardLink::Events& events = *this;
+    links_.push_back(std::make_unique<ShardLink>(
+        shard, shards, ++last_link_life_, hello_, timings_, [this] { return host_.random(); }, events));
+}
+
+void Gateway::set_shards(unsigned shards) {
+    if (shards == links_.size()) return;
+    host_.log(Level::info, "weftd has " + std::to_string(shards) + (shards == 1 ? " shard" : " shards"));
+    std::vector<Feed*> replaying, announcing;
+    for (const auto& link : links_) {
+        if (link != links_.front()) {
+            link->dialer().close(now_);
+            lose(*link);
+        }
+    }
+    for (const auto& link : links_) {
+        replaying.insert(replaying.end(), link->replaying.begin(), link->replaying.end());
+        announcing.insert(announcing.end(), link->announcing.begin(), link->announcing.end());
+        link->replaying.clear();
+        link->announcing.clear();
+    }
+    links_.resize(1);
+    for (unsigned shard = 1; shard < shards; ++shard) add_link(shard, shards);
+    for (auto& [name, feed] : feeds_) feed->link = &link_of(name);
+    for (Feed* const feed : replaying) feed->link->replaying.push_back(feed);
+    for (Feed* const feed : announcing) feed->link->announcing.push_back(feed);
+}
+
+void Gateway::on_link_up(ShardLink& link, const v1::Welcome& welcome) {
+    const unsigned shards = std::max(welcome.shards(), 1U);
+    if (shards > kMaxShards || welcome.shard() != link.shard() || (&link != &first_link() && shards != links())) {
+        host_.log(Level::error, "weftd at the other end of a link is not who was expected: shard " +
+                                    std::to_string(welcome.shard()) + " of " + std::to_string(shards) + ", not shard " +
+                                    std::to_string(link.shard()) + " of " + std::to_string(links()));
+        return link.dialer().close(now_);
+    }
+    host_.log(Level::info, "link to weftd is up: node \"" + welcome.node() + "\", " + welcome.software() +
+                               (shards == 1 ? "" : ", " + shard_name(link)));
+    if (&link == &first_link()) {
+        node_ = welcome.node();
+        set_shards(shards);
+    }
+    counters_.link_up.set(links_up() ? 1 : 0);
     // Without users a feed has no business here any more; with them it is announced anew, with its position.
     for (auto entry = feeds_.begin(); entry != feeds_.end();) {
         Feed& feed = *(entry++)->second;
-        drop_if_unused(feed);
+        if (feed.link == &link) drop_if_unused(feed);
     }
     for (auto& [name, feed] : feeds_) {
+        if (feed->link != &link) continue;
         announce(*feed);
         if (feed->members) announce_members(*feed);
     }
+    if (&link != &first_link()) return;
     on_hooks(welcome.hooks());
     revocations_.expire(wall_);
-    revocations_.for_each([this](const v1::Revocation& revocation) {  // weftd may have forgotten
+    revocations_.for_each([&](const v1::Revocation& revocation) {  // weftd may have forgotten
         *outgoing_.mutable_revocation() = revocation;
-        send_link(outgoing_);
+        send_link(link, outgoing_);
     });
 }
 
-void Gateway::on_link_down(std::string_view why, Instant) {
+void Gateway::on_link_down(ShardLink& link, std::string_view why) {
+    if (&link == &first_link()) node_.clear();
+    host_.log(Level::warning,
+              "link to weftd is down" + (links_.size() == 1 ? "" : ", " + shard_name(link)) + ": " + std::string(why));
+    lose(link);
+}
+
+void Gateway::lose(ShardLink& link) {
     counters_.link_up.set(0);
-    congested_ = false;
-    node_.clear();
-    host_.log(Level::warning, "link to weftd is down: " + std::string(why));
     for (auto entry = feeds_.begin(); entry != feeds_.end();) {
         Feed& feed = *(entry++)->second;
+        if (feed.link != &link) continue;
         feed.settled = false;
         feed.announced = false;
         if (feed.history) interrupt_replays(feed);
@@ -65,15 +122,24 @@ void Gateway::on_link_down(std::string_view why, Instant) {
         }
         drop_if_unused(feed);
     }
-    fail_requests();
+    fail_requests(link);
+    look_at_congestion();
 }
 
-void Gateway::on_link_refused(const v1::Refused& refused, Instant) {
-    host_.log(Level::error, "weftd refused the link: " + refused.message() + " (this module speaks link version " +
+void Gateway::look_at_congestion() noexcept {
+    if (!congested_) return;
+    const std::size_t relieved = kRelievedBytes / links_.size();
+    congested_ = std::ranges::any_of(
+        links_, [relieved](const auto& link) { return link->up() && link->queued_bytes() > relieved; });
+}
+
+void Gateway::on_link_refused(ShardLink& link, const v1::Refused& refused) {
+    host_.log(Level::error, "weftd refused the link" + (links_.size() == 1 ? "" : ", " + shard_name(link)) + ": " +
+                                refused.message() + " (this module speaks link version " +
                                 std::to_string(kLinkVersion) + ", weftd " + std::to_string(refused.version()) + ")");
 }
 
-void Gateway::on_link_frame(v1::Frame& frame, Instant) {
+void Gateway::on_link_frame(ShardLink& link, v1::Frame& frame) {
     if (!frame.has_revocation()) carry_out_decisions();
     switch (frame.body_case()) {
         case v1::Frame::kPublication: {
@@ -110,7 +176,7 @@ void Gateway::on_link_frame(v1::Frame& frame, Instant) {
         }
         case v1::Frame::kPublished: {
             const v1::Published& published = frame.published();
-            const Request request = take_request(published.request());
+            const Request request = take_request(link, published.request());
             if (request.observer != nullptr)
                 request.observer->on_published(published.message_id(), published.position());
             if (request.connection == nullptr || request.id.empty()) return;
@@ -121,7 +187,7 @@ void Gateway::on_link_frame(v1::Frame& frame, Instant) {
             return;
         }
         case v1::Frame::kRpcResult: {
-            const Request request = take_request(frame.rpc_result().request());
+            const Request request = take_request(link, frame.rpc_result().request());
             if (request.connection == nullptr) return;
             ServerFrame out;
             out.id = request.id;
@@ -137,9 +203,9 @@ void Gateway::on_link_frame(v1::Frame& frame, Instant) {
                 if (Feed* feed = find_feed(failed.channel())) refuse_feed(*feed, error);
                 return;
             }
-            const Request request = take_request(failed.request());
+            const Request request = take_request(link, failed.request());
             if (request.kind == Request::Kind::replay || request.kind == Request::Kind::catch_up) {
-                return on_read_failed(request.kind, failed.request(), error);
+                return on_read_failed(link, request.kind, failed.request(), error);
             }
             if (request.observer != nullptr) request.observer->on_failed(error);
             if (request.kind == Request::Kind::connect) {
@@ -159,12 +225,12 @@ void Gateway::on_link_frame(v1::Frame& frame, Instant) {
             broadcast(*feed, out, 0);
             return;
         }
-        case v1::Frame::kAllowed: return on_allowed(frame.allowed());
+        case v1::Frame::kAllowed: return on_allowed(link, frame.allowed());
         case v1::Frame::kRevocation: on_revocation(frame.revocation()); return;
-        case v1::Frame::kHistoryPage: return on_page(frame.history_page());
+        case v1::Frame::kHistoryPage: return on_page(link, frame.history_page());
         case v1::Frame::kMemberEvent: return on_member_event(frame.member_event());
-        case v1::Frame::kMembersPage: return on_members_page(frame.members_page());
-        case v1::Frame::kMembersReset: return on_members_reset();
+        case v1::Frame::kMembersPage: return on_members_page(link, frame.members_page());
+        case v1::Frame::kMembersReset: return on_members_reset(link);
         default: return;  // a frame of a later version, or none
     }
 }

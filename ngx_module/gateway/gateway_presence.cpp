@@ -35,7 +35,7 @@ bool Gateway::hears_members(const Feed& feed, const Connection& connection) cons
 
 void Gateway::announce_later(Feed& feed) {
     if (std::exchange(feed.members->announcing, true)) return;
-    announcing_.push_back(&feed);
+    feed.link->announcing.push_back(&feed);
 }
 
 void Gateway::member_joined(Feed& feed, const Connection& connection) {
@@ -43,7 +43,7 @@ void Gateway::member_joined(Feed& feed, const Connection& connection) {
         feed.members->recount = true;
         return announce_later(feed);
     }
-    if (!link_.up()) return;  // on the next link all are announced
+    if (!feed.link->up()) return;  // on the next link all are announced
     v1::MemberJoin& join = *outgoing_.mutable_member_join();
     const Identity& identity = *connection.identity_;
     join.set_channel(feed.name);
@@ -51,7 +51,7 @@ void Gateway::member_joined(Feed& feed, const Connection& connection) {
     join.set_user(identity.user);
     join.set_info(identity.info ? *identity.info : std::string());
     join.set_linger_ms(static_cast<std::uint32_t>(feed.members->rule->debounce.count()));
-    send_link(outgoing_);
+    send_link(*feed.link, outgoing_);
 }
 
 void Gateway::member_left(Feed& feed, const Connection& connection, bool at_once) {
@@ -59,21 +59,21 @@ void Gateway::member_left(Feed& feed, const Connection& connection, bool at_once
         feed.members->recount = true;
         return announce_later(feed);
     }
-    if (!link_.up()) return;
+    if (!feed.link->up()) return;
     v1::MemberLeave& leave = *outgoing_.mutable_member_leave();
     leave.set_channel(feed.name);
     leave.set_client_id(connection.client_id());
     leave.set_at_once(at_once || connection.close_code() == static_cast<std::uint16_t>(Code::banned) ||
                       connection.close_code() == static_cast<std::uint16_t>(Code::revoked));
-    send_link(outgoing_);
+    send_link(*feed.link, outgoing_);
 }
 
 void Gateway::forget_members(Feed& feed) {
-    if (std::exchange(feed.members->announcing, false)) std::erase(announcing_, &feed);
-    if (!feed.members->rule->presence_counts || !link_.up()) return;
+    if (std::exchange(feed.members->announcing, false)) std::erase(feed.link->announcing, &feed);
+    if (!feed.members->rule->presence_counts || !feed.link->up()) return;
     outgoing_.mutable_member_count()->set_channel(feed.name);
     outgoing_.mutable_member_count()->set_count(0);
-    send_link(outgoing_);
+    send_link(*feed.link, outgoing_);
 }
 
 void Gateway::announce_members(Feed& feed) {
@@ -87,26 +87,30 @@ void Gateway::announce_members(Feed& feed) {
 }
 
 void Gateway::continue_announcing() {
-    while (!announcing_.empty() && link_.up() && link_.queued_bytes() < kAnnounceRoom) {
-        Feed& feed = *announcing_.back();
+    for (const auto& link : links_) continue_announcing(*link);
+}
+
+void Gateway::continue_announcing(ShardLink& link) {
+    while (!link.announcing.empty() && link.up() && link.queued_bytes() < kAnnounceRoom) {
+        Feed& feed = *link.announcing.back();
         FeedMembers& members = *feed.members;
         if (members.rule->presence_counts) {
             if (std::exchange(members.recount, false)) {
                 outgoing_.mutable_member_count()->set_channel(feed.name);
                 outgoing_.mutable_member_count()->set_count(feed.subscribers.size() +
                                                             (feed.history ? feed.history->apart.size() : 0));
-                send_link(outgoing_);
+                send_link(link, outgoing_);
             }
             members.unannounced = 0;
         }
         // From the last to the first: who leaves is replaced by the last, who has been announced then.
         members.unannounced = std::min(members.unannounced, static_cast<std::uint32_t>(feed.subscribers.size()));
-        while (members.unannounced > 0 && link_.queued_bytes() < kAnnounceRoom) {
+        while (members.unannounced > 0 && link.queued_bytes() < kAnnounceRoom) {
             member_joined(feed, *feed.subscribers[--members.unannounced].connection);
         }
         if (members.unannounced > 0) return;
         members.announcing = false;
-        announcing_.pop_back();
+        link.announcing.pop_back();
     }
 }
 
@@ -149,9 +153,9 @@ void Gateway::tell_members_missed(Feed& feed) {
     tell_members(feed, frame);
 }
 
-void Gateway::on_members_reset() {
+void Gateway::on_members_reset(const ShardLink& link) {
     for (auto& [name, feed] : feeds_) {
-        if (feed->members) tell_members_missed(*feed);
+        if (feed->members && feed->link == &link) tell_members_missed(*feed);
     }
 }
 
@@ -163,10 +167,11 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
         fail(connection, id, {Code::invalid_message, "\"after\" is not usable: expected a member's id", {}});
         return;
     }
+    ShardLink& link = link_of(presence.channel);
     const std::uint64_t number =
-        new_request({&connection, nullptr, std::string(id),
-                     rule->presence_counts ? Request::Kind::member_count : Request::Kind::members, false,
-                     std::string(presence.channel)});
+        new_request(link, {&connection, nullptr, std::string(id),
+                           rule->presence_counts ? Request::Kind::member_count : Request::Kind::members, false,
+                           std::string(presence.channel)});
     if (number == 0) {
         fail_unavailable(connection, id);
         return;
@@ -176,11 +181,11 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
     read.set_channel(presence.channel.data(), presence.channel.size());
     read.set_after(*after);
     read.set_limit(rule->presence_counts ? 1 : presence.limit);
-    send_link(outgoing_);
+    send_link(link, outgoing_);
 }
 
-void Gateway::on_members_page(const v1::MembersPage& page) {
-    const Request request = take_request(page.request());
+void Gateway::on_members_page(ShardLink& link, const v1::MembersPage& page) {
+    const Request request = take_request(link, page.request());
     if (request.connection == nullptr) return;
     std::vector<Member> members;
     const bool listed = request.kind == Request::Kind::members;

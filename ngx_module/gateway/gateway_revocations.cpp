@@ -21,7 +21,7 @@ std::optional<event::Error> Gateway::banned(const Identity& identity) const {
 void Gateway::revoke(const v1::Revocation& revocation, std::chrono::seconds ban, PublishObserver& observer) {
     Request request;
     request.observer = &observer;
-    const std::uint64_t number = new_request(std::move(request));
+    const std::uint64_t number = new_request(first_link(), std::move(request));
     if (number == 0) {
         observer.on_failed({Code::unavailable, "the broker can't be reached at the moment", kRetryAfter});
         return;
@@ -30,7 +30,7 @@ void Gateway::revoke(const v1::Revocation& revocation, std::chrono::seconds ban,
     revoke.set_request(number);
     *revoke.mutable_revocation() = revocation;
     revoke.set_seconds(static_cast<std::uint32_t>(ban.count()));
-    send_link(outgoing_);
+    send_link(first_link(), outgoing_);
 }
 
 void Gateway::on_revocation(const v1::Revocation& revocation) {

@@ -10,6 +10,16 @@ namespace weft {
 
 namespace {
 
+std::string_view name_of(LinkDialer::State state) {
+    switch (state) {
+        case LinkDialer::State::up: return "\"up\"";
+        case LinkDialer::State::greeting: return "\"greeting\"";
+        case LinkDialer::State::refused: return "\"refused\"";
+        case LinkDialer::State::down: return "\"down\"";
+    }
+    return "\"\"";
+}
+
 std::string status_json(Worker& worker) {
     ZoneReport report;
     report_zone(worker.settings().zone, report);
@@ -17,13 +27,16 @@ std::string status_json(Worker& worker) {
     const auto number = [](const Counter& counter) { return std::to_string(counter.value()); };
     std::string json = "{\"version\":\"" WEFT_VERSION "\",\"workers\":" + std::to_string(report.workers);
     json += ",\"link\":{\"up\":" + number(sum.link_up) + ",\"pending\":" + number(sum.pending) + ",\"state\":";
-    switch (worker.gateway().link().state()) {  // of the worker that answers
-        case LinkDialer::State::up: json += "\"up\""; break;
-        case LinkDialer::State::greeting: json += "\"greeting\""; break;
-        case LinkDialer::State::refused: json += "\"refused\""; break;
-        case LinkDialer::State::down: json += "\"down\""; break;
+    Gateway& gateway = worker.gateway();  // of the worker that answers
+    LinkDialer::State state = LinkDialer::State::up;
+    std::string shards;
+    for (unsigned shard = 0; shard < gateway.links(); ++shard) {
+        const LinkDialer::State one = gateway.link(shard).state();
+        if (state == LinkDialer::State::up) state = one;
+        shards.append(shard == 0 ? "" : ",").append(name_of(one));
     }
-    json += "},\"connections\":{\"active\":" + number(sum.active) + ",\"accepted\":" + number(sum.accepted) +
+    json.append(name_of(state)).append(",\"shards\":[").append(shards);
+    json += "]},\"connections\":{\"active\":" + number(sum.active) + ",\"accepted\":" + number(sum.accepted) +
             ",\"refused\":" + number(sum.refused) + ",\"too_many\":" + number(sum.too_many) +
             ",\"banned\":" + number(sum.banned) + ",\"revoked\":" + number(sum.revoked) +
             ",\"slow\":" + number(sum.slow_closed) + ",\"timed_out\":" + number(sum.timed_out) +

@@ -32,8 +32,8 @@ enum class Code : std::uint16_t {
 /// Codes from here to 4999 are the application's own: its back ends choose them.
 inline constexpr std::uint16_t kFirstApplicationCode = 4100;
 
-/// The code's name in the protocol ("rate_limited"); "application" for one of the application's own, "unknown_error" for
-/// a number that is none of them.
+/// The code's name in the protocol ("rate_limited"); "application" for one of the application's own, "unknown_error"
+/// for a number that is none of them.
 constexpr std::string_view reason(Code code) noexcept {
     switch (code) {
         case Code::unknown_error: return "unknown_error";

@@ -21,14 +21,26 @@ milliseconds reopen_delay(unsigned failures, milliseconds heartbeat) {
 
 }  // namespace
 
-LinkDialer::LinkDialer(v1::Hello hello, LinkTimings timings, std::function<std::uint64_t()> random, Events& events)
+std::uint32_t LinkVersions::common(const LinkVersions& other) const noexcept {
+    const std::uint32_t both = std::min(newest, other.newest);
+    return both >= std::max(oldest, other.oldest) ? both : 0;
+}
+
+std::string LinkVersions::text() const {
+    return (oldest == newest ? "" : std::to_string(oldest) + " to ") + std::to_string(newest);
+}
+
+LinkDialer::LinkDialer(v1::Hello hello, LinkTimings timings, std::function<std::uint64_t()> random, Events& events,
+                       LinkVersions versions)
     : hello_(std::move(hello)),
       timings_(timings),
+      versions_(versions),
       random_(std::move(random)),
       events_(events),
       heartbeat_(timings.heartbeat),
       dead_(timings.dead) {
-    hello_.set_version(kLinkVersion);
+    hello_.set_version(versions_.newest);
+    hello_.set_oldest_version(versions_.oldest);
 }
 
 void LinkDialer::on_connected(Instant now) {
@@ -189,11 +201,11 @@ void LinkDialer::handle_unnumbered(const v1::Frame& frame, Instant now) {
 void LinkDialer::handle_welcome(const v1::Frame& frame, Instant now) {
     if (!frame.has_welcome()) return reopen("the listener's first frame is no Welcome", now);
     const v1::Welcome& welcome = frame.welcome();
-    if (welcome.version() != kLinkVersion) {
+    if (!versions_.has(welcome.version())) {
         v1::Refused refused;
         refused.set_version(welcome.version());
         refused.set_message("node " + welcome.node() + " speaks link version " + std::to_string(welcome.version()) +
-                            ", this end speaks " + std::to_string(kLinkVersion));
+                            ", this end speaks " + versions_.text());
         return refuse(refused, now);
     }
     const milliseconds heartbeat{welcome.heartbeat_ms()};

@@ -20,9 +20,9 @@ std::string describe(const v1::Hello& hello) {
 
 }  // namespace
 
-LinkListener::LinkListener(v1::Welcome welcome, LinkTimings timings, std::size_t max_queued, Events& events)
-    : welcome_(std::move(welcome)), timings_(timings), max_queued_(max_queued), events_(events) {
-    welcome_.set_version(kLinkVersion);
+LinkListener::LinkListener(v1::Welcome welcome, LinkTimings timings, std::size_t max_queued, Events& events,
+                           LinkVersions versions)
+    : welcome_(std::move(welcome)), timings_(timings), max_queued_(max_queued), versions_(versions), events_(events) {
     welcome_.set_heartbeat_ms(static_cast<std::uint32_t>(timings_.heartbeat.count()));
     welcome_.set_dead_ms(static_cast<std::uint32_t>(timings_.dead.count()));
 }
@@ -149,14 +149,15 @@ bool LinkListener::idle(Instant now) const noexcept {
 }
 
 void LinkListener::greet(const v1::Hello& hello, std::uint64_t session, Instant now) {
-    if (hello.version() != kLinkVersion) {
-        return refuse(kLinkVersion,
-                      describe(hello) + " speaks link version " + std::to_string(hello.version()) + ", node " +
-                          welcome_.node() + " speaks " + std::to_string(kLinkVersion),
+    const LinkVersions theirs{hello.oldest_version() != 0 ? hello.oldest_version() : hello.version(), hello.version()};
+    const std::uint32_t version = versions_.common(theirs);
+    if (version == 0) {
+        return refuse(describe(hello) + " speaks link version " + theirs.text() + ", node " + welcome_.node() +
+                          " speaks " + versions_.text(),
                       session, now);
     }
     if (hello.kind() != v1::Hello::WORKER && hello.kind() != v1::Hello::PEER && hello.kind() != v1::Hello::TOOL) {
-        return refuse(kLinkVersion, "Hello says neither worker nor peer nor tool", session, now);
+        return refuse("Hello says neither worker nor peer nor tool", session, now);
     }
     session_ = session;
     received_ = 1;
@@ -165,6 +166,7 @@ void LinkListener::greet(const v1::Hello& hello, std::uint64_t session, Instant 
     queue_.clear();
     v1::Frame frame;
     *frame.mutable_welcome() = welcome_;
+    frame.mutable_welcome()->set_version(version);
     queue_.push(frame.SerializeAsString());
     up_ = true;
 
@@ -173,7 +175,7 @@ void LinkListener::greet(const v1::Hello& hello, std::uint64_t session, Instant 
     up_ = false;
     overflowed_ = false;  // it never was up for the owner
     queue_.clear();
-    refuse(kLinkVersion, refusal, session, now);
+    refuse(refusal, session, now);
 }
 
 void LinkListener::reset(v1::Reset::Reason reason, std::string_view message, Instant now) {
@@ -185,9 +187,10 @@ void LinkListener::reset(v1::Reset::Reason reason, std::string_view message, Ins
     end_session(message, now);
 }
 
-void LinkListener::refuse(std::uint32_t version, std::string_view message, std::uint64_t session, Instant now) {
+void LinkListener::refuse(std::string_view message, std::uint64_t session, Instant now) {
     v1::Frame frame;
-    frame.mutable_refused()->set_version(version);
+    frame.mutable_refused()->set_version(versions_.newest);
+    frame.mutable_refused()->set_incarnation(welcome_.incarnation());
     frame.mutable_refused()->set_message(std::string(message));
     queue_unnumbered(frame, session);
     events_.on_dialer_rejected(message, now);

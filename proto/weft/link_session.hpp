@@ -14,7 +14,8 @@
 
 namespace weft {
 
-inline constexpr std::uint32_t kLinkVersion = 1;
+inline constexpr std::uint32_t kLinkVersion = 1;        // the newest that we speak
+inline constexpr std::uint32_t kOldestLinkVersion = 1;  // and the oldest: at least the one before, for rolling upgrades
 inline constexpr std::size_t kMaxBatchFrames = 1024;
 inline constexpr std::size_t kMaxData =
     std::size_t{8} * 1024 * 1024;  // bytes of the data of one publication, signal or call
@@ -59,6 +60,18 @@ struct LinkTimings {
     std::chrono::milliseconds refused_retry{10000};
 };
 
+/// The versions of the link protocol that an end speaks. A session is held in the newest that both ends do.
+struct LinkVersions {
+    std::uint32_t oldest = kOldestLinkVersion;
+    std::uint32_t newest = kLinkVersion;
+
+    [[nodiscard]] bool has(std::uint32_t version) const noexcept { return oldest <= version && version <= newest; }
+    /// The newest of both; 0 when there is none.
+    [[nodiscard]] std::uint32_t common(const LinkVersions& other) const noexcept;
+    /// For people: "2", or "1 to 2".
+    [[nodiscard]] std::string text() const;
+};
+
 /// The dialing end: an nginx worker's link to weftd, or a weftd's link to a peer.
 ///
 /// A session that is reset, or found broken, is followed by a new one at once; from the second time in a row there is
@@ -84,9 +97,10 @@ public:
         virtual void on_link_refused(const v1::Refused& refused, Instant now) = 0;
     };
 
-    /// `hello` is sent at the start of each session (its version field is set here). `random` gives 64 random bits.
+    /// `hello` is sent at the start of each session (its version fields are set here). `random` gives 64 random bits.
     /// `events` must outlive this.
-    LinkDialer(v1::Hello hello, LinkTimings timings, std::function<std::uint64_t()> random, Events& events);
+    LinkDialer(v1::Hello hello, LinkTimings timings, std::function<std::uint64_t()> random, Events& events,
+               LinkVersions versions = {});
 
     void on_connected(Instant now);                           ///< the transport connected (again): opens a session
     void on_disconnected(std::string_view why, Instant now);  ///< the transport lost its connection
@@ -127,6 +141,7 @@ private:
 
     v1::Hello hello_;
     LinkTimings timings_;
+    LinkVersions versions_;
     std::function<std::uint64_t()> random_;
     Events& events_;
     State state_ = State::down;
@@ -168,7 +183,8 @@ public:
     /// `welcome` is sent at the start of each session (version and timings are filled in here). `max_queued` bounds
     /// the bytes waiting for this dialer; beyond it the session is reset with OVERFLOW. (A single frame that is larger
     /// passes when nothing else waits, else such a frame would reset the session for ever.)
-    LinkListener(v1::Welcome welcome, LinkTimings timings, std::size_t max_queued, Events& events);
+    LinkListener(v1::Welcome welcome, LinkTimings timings, std::size_t max_queued, Events& events,
+                 LinkVersions versions = {});
 
     void on_message(std::string_view bytes, Instant now);
     void on_unreachable(Instant now);  ///< the transport says that this dialer is gone
@@ -192,7 +208,7 @@ public:
 private:
     void greet(const v1::Hello& hello, std::uint64_t session, Instant now);
     void reset(v1::Reset::Reason reason, std::string_view message, Instant now);
-    void refuse(std::uint32_t version, std::string_view message, std::uint64_t session, Instant now);
+    void refuse(std::string_view message, std::uint64_t session, Instant now);
     void queue_unnumbered(const v1::Frame& frame, std::uint64_t session);
     void end_session(std::string_view why, Instant now);
     void report_overflow(Instant now);
@@ -200,6 +216,7 @@ private:
     v1::Welcome welcome_;
     LinkTimings timings_;
     std::size_t max_queued_;
+    LinkVersions versions_;
     Events& events_;
     bool up_ = false;
     bool closed_ = false;

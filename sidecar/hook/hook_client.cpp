@@ -164,7 +164,7 @@ struct HookClient::State {
         if (end.outcome == CallOutcome::allowed || end.outcome == CallOutcome::refused) {
             said.id = call.id;
             said.hook = call.hook;
-            askers[call.asker]->push(std::move(said));
+            push(call.asker, std::move(said));
         } else {
             answer(call, end.outcome, std::move(end.why), std::move(error));
         }
@@ -178,7 +178,12 @@ struct HookClient::State {
         answer.outcome = outcome;
         answer.error = std::move(error);
         answer.why = std::move(why);
-        askers[call.asker]->push(std::move(answer));
+        push(call.asker, std::move(answer));
+    }
+
+    void push(std::size_t asker, HookAnswer answer) {
+        const std::scoped_lock lock(askers_mutex);
+        if (askers[asker] != nullptr) askers[asker]->push(std::move(answer));
     }
 
     std::optional<HookLane::Waiting> take(HookLane& lane, Instant now) {
@@ -198,12 +203,13 @@ struct HookClient::State {
     const Targets targets;
     const std::string software;
     const std::string id_prefix;
-    std::vector<HookAnswers*> askers;  // no more once calls are made
     CURLM* multi = nullptr;
     std::atomic<bool> stopping{false};
 
     mutable std::mutex mutex;
     std::array<std::optional<HookLane>, kHooks> lanes;  // their insides are guarded by mutex
+    std::mutex askers_mutex;
+    std::vector<HookAnswers*> askers;  // guarded by askers_mutex; null: has left
 
     // The thread's own. Together no more than the lanes' concurrency.
     std::unordered_map<CURL*, std::unique_ptr<Transfer>> running;
@@ -220,8 +226,14 @@ HookClient::HookClient(Targets targets, std::uint64_t life, std::string software
 HookClient::~HookClient() = default;
 
 std::size_t HookClient::join(HookAnswers& answers) {
+    const std::scoped_lock lock(state_->askers_mutex);
     state_->askers.push_back(&answers);
     return state_->askers.size() - 1;
+}
+
+void HookClient::leave(std::size_t asker) {
+    const std::scoped_lock lock(state_->askers_mutex);
+    state_->askers[asker] = nullptr;
 }
 
 std::optional<CallError> HookClient::call(HookCall call) {

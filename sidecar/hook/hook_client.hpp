@@ -36,8 +36,10 @@ public:
     HookClient(const HookClient&) = delete;
     HookClient& operator=(const HookClient&) = delete;
 
-    /// Somebody who asks; what it calls must say so (HookCall::asker). `answers` must outlive this. Before any call.
+    /// Somebody who asks; what it calls must say so (HookCall::asker). `answers` must stay until leave().
     std::size_t join(HookAnswers& answers);
+    /// Hears nothing any more, and must not call.
+    void leave(std::size_t asker);
 
     /// Has a call made; its answer comes to the asker, whatever happens. Or says at once what its asker is told. From
     /// any thread. The hook must have a target.

@@ -87,6 +87,7 @@ BackEndPort::BackEndPort(zmq::context_t& context, const Config& config, HookClie
 
 BackEndPort::~BackEndPort() {
     gate_.filter(nullptr);
+    if (hooks_ != nullptr) hooks_->leave(asker_);
 }
 
 void BackEndPort::watch(std::vector<pollfd>& items) {
@@ -124,14 +125,6 @@ void BackEndPort::close(Instant now) {
     now_ = now;
     back_ends_.say_goodbye();
     if (services_) services_->socket().set(zmq::sockopt::linger, 200);
-}
-
-void BackEndPort::describe(NodeStatus& status) const {
-    status.back_ends = back_ends_.counts();
-    if (hooks_ == nullptr) return;
-    for (const Hook hook : kAllHooks) {
-        if (auto counts = hooks_->counts(hook)) status.hooks.push_back({hook, std::move(*counts)});
-    }
 }
 
 bool BackEndPort::on_frame(LinkId link, const v1::Frame& frame, Instant now) {

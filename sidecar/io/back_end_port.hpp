@@ -12,7 +12,6 @@
 #include "io/broker_gate.hpp"
 #include "io/log.hpp"
 #include "io/service_port.hpp"
-#include "node_status.hpp"
 
 namespace weft {
 
@@ -41,7 +40,7 @@ public:
     /// Tells the services that this node ends.
     void close(Instant now);
 
-    void describe(NodeStatus& status) const;
+    [[nodiscard]] BackEnds::Counts counts() const { return back_ends_.counts(); }
 
 private:
     // BrokerGate::Filter

@@ -19,7 +19,7 @@ inline WallTime wall_now() {
 
 /// 64 bits from the kernel.
 inline std::uint64_t random_bits() {
-    static std::random_device device;
+    static thread_local std::random_device device;
     return (static_cast<std::uint64_t>(device()) << 32) | device();
 }
 

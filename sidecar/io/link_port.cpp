@@ -5,6 +5,7 @@
 
 #include "io/start_error.hpp"
 #include "io/zmq_limits.hpp"
+#include "shards.hpp"
 
 namespace weft {
 namespace {
@@ -24,6 +25,12 @@ std::string_view view(const zmq::message_t& message) {
 std::string address_of(zmq::message_t& message) {
     const char* address = zmq_msg_gets(message.handle(), "Peer-Address");
     return address == nullptr ? std::string() : std::string(address);
+}
+
+/// The key of who sent `message`, as the ZapHandler has admitted it; empty where there is no CURVE.
+std::string key_of(zmq::message_t& message) {
+    const char* key = zmq_msg_gets(message.handle(), "User-Id");
+    return key == nullptr ? std::string() : std::string(key);
 }
 
 }  // namespace
@@ -90,6 +97,10 @@ public:
 
     [[nodiscard]] bool up() const { return id_ != 0; }
 
+    void set_curve_key(std::string key) { curve_key_ = std::move(key); }
+    /// Whom it says to be, and how it proved it.
+    [[nodiscard]] std::string judge(const ZapHandler& keys) const { return keys.judge(curve_key_, name_); }
+
 private:
     friend class LinkPort;
 
@@ -143,6 +154,7 @@ private:
     LinkPort& port_;
     std::string routing_id_;
     std::string address_;
+    std::string curve_key_;
     LinkListener listener_;
     std::string batch_;  // taken from the listener; still to be sent if unsent_
     bool unsent_ = false;
@@ -173,6 +185,7 @@ LinkPort::LinkPort(zmq::context_t& context, const Endpoint& endpoint, Settings s
     socket_.set(zmq::sockopt::ipv6, endpoint.ipv6());
     socket_.set(zmq::sockopt::tcp_maxrt, static_cast<int>(std::chrono::milliseconds(kMaxRetransmit).count()));
     try {
+        if (settings_.keys != nullptr) settings_.keys->protect_listening(socket_);
         socket_.bind(endpoint.text);
     } catch (const zmq::error_t& error) {
         std::string what = error.what();
@@ -197,12 +210,16 @@ bool LinkPort::receive(Instant now) {
             while (message.more()) (void)socket_.recv(message, zmq::recv_flags::dontwait);
             continue;
         }
-        if (Dialer* from = dialer(view(routing_id), message, now)) from->on_message(view(message), now);
+        Dialer* const from = dialer(view(routing_id), message, now);
+        if (from == nullptr) continue;
+        if (settings_.keys != nullptr && !from->up()) from->set_curve_key(key_of(message));
+        from->on_message(view(message), now);
     }
     return true;
 }
 
 void LinkPort::tick(Instant now) {
+    if (settings_.keys != nullptr && settings_.keys->generation() != judged_keys_) retire_disallowed(now);
     for (auto at = dialers_.begin(); at != dialers_.end();) {
         Dialer& dialer = *at->second;
         dialer.on_tick(now);
@@ -226,6 +243,15 @@ std::size_t LinkPort::queued_bytes() const {
     std::size_t bytes = 0;
     for (const auto& [routing_id, dialer] : dialers_) bytes += dialer->listener_.queued_bytes();
     return bytes;
+}
+
+/// ZeroMQ asks about a key when a connection begins; this is for the time after it.
+void LinkPort::retire_disallowed(Instant now) {
+    judged_keys_ = settings_.keys->generation();
+    for (auto& [routing_id, dialer] : dialers_) {
+        if (!dialer->up()) continue;
+        if (const std::string why = dialer->judge(*settings_.keys); !why.empty()) dialer->retire(why, now);
+    }
 }
 
 LinkPort::Dialer* LinkPort::dialer(std::string_view routing_id, zmq::message_t& message, Instant now) {
@@ -266,6 +292,7 @@ std::string LinkPort::admit(Dialer& dialer, const v1::Hello& hello, Instant now)
     if (!worker && hello.kind() != v1::Hello::PEER) {
         return "this socket is for peers; nginx workers dial the address of workers.listen";
     }
+    if (std::string wrong = wrong_shard(hello, settings_.welcome); !wrong.empty()) return wrong;
     if (!worker) {
         const std::string& node = hello.peer().node();
         if (!is_node_name(node)) return "Hello has no valid node name";
@@ -276,6 +303,9 @@ std::string LinkPort::admit(Dialer& dialer, const v1::Hello& hello, Instant now)
         }
         dialer.name_ = node;
         dialer.listen_ = hello.peer().listen();
+        if (settings_.keys != nullptr) {
+            if (std::string why = dialer.judge(*settings_.keys); !why.empty()) return why;
+        }
     }
 
     // A process has one link. It dials again while its old connection still looks alive; and a process that was

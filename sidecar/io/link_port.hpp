@@ -14,6 +14,7 @@
 #include "endpoint.hpp"
 #include "io/broker_gate.hpp"
 #include "io/log.hpp"
+#include "io/zap_handler.hpp"
 #include "weft/link_session.hpp"
 
 namespace weft {
@@ -25,6 +26,7 @@ public:
         v1::Welcome welcome;               // node, incarnation, software
         LinkTimings timings;
         std::size_t max_queued = 0;  // bytes waiting for one dialer
+        ZapHandler* keys = nullptr;  // CURVE: whose keys are admitted; none: plain
     };
 
     /// Binds. Throws StartError. `context`, `gate` and `log` must outlive this.
@@ -60,11 +62,13 @@ private:
     Dialer* dialer(std::string_view routing_id, zmq::message_t& message, Instant now);
     Sent send(std::string_view routing_id, std::string_view bytes);
     std::string admit(Dialer& dialer, const v1::Hello& hello, Instant now);
+    void retire_disallowed(Instant now);
 
     Settings settings_;
     BrokerGate& gate_;
     Log& log_;
     zmq::socket_t socket_;
+    std::uint64_t judged_keys_ = 0;  // the generation of the keys that all dialers were judged by
 
     struct Hash {
         using is_transparent = void;

@@ -23,7 +23,7 @@ spdlog::level::level_enum spdlog_level(LogLevel level) {
 }  // namespace
 
 Log::Log(const Config::Log& settings)
-    : logger_(std::make_shared<spdlog::logger>("weftd", std::make_shared<spdlog::sinks::stderr_sink_st>())),
+    : logger_(std::make_shared<spdlog::logger>("weftd", std::make_shared<spdlog::sinks::stderr_sink_mt>())),
       format_(settings.format) {
     const char* pattern = settings.format == LogFormat::json
                               ? "{\"time\":\"%Y-%m-%dT%H:%M:%S.%eZ\",\"level\":\"%l\",%v}"
@@ -35,10 +35,22 @@ Log::Log(const Config::Log& settings)
 
 Log::~Log() = default;
 
+Log Log::of_shard(unsigned shard) const {
+    Log log(*this);
+    log.shard_ = static_cast<int>(shard);
+    return log;
+}
+
 void Log::write(LogLevel level, std::string_view event, std::span<const LogField> fields) {
     const auto at = spdlog_level(level);
     if (!logger_->should_log(at)) return;
-    logger_->log(at, spdlog::string_view_t(log_line(format_, event, fields)));
+    if (shard_ < 0) {
+        logger_->log(at, spdlog::string_view_t(log_line(format_, event, fields)));
+        return;
+    }
+    std::vector<LogField> more(fields.begin(), fields.end());
+    more.emplace_back("shard", shard_);
+    logger_->log(at, spdlog::string_view_t(log_line(format_, event, more)));
 }
 
 void Log::from_link(LogLevel level, std::string_view event, Fields fields, Instant now) {

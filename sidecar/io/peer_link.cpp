@@ -1,21 +1,25 @@
 #include "io/peer_link.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <utility>
 
 #include "io/clock.hpp"
 #include "io/zmq_limits.hpp"
+#include "shards.hpp"
 
 namespace weft {
 namespace {
+
+constexpr std::chrono::milliseconds kRedial{2000};  // after all keys were tried, or ours was refused
 
 constexpr int kMonitored = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED |
                            ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
                            ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
 
 std::string monitor_address() {
-    static std::uint64_t next = 0;  // one thread makes sockets
+    static std::atomic<std::uint64_t> next{0};  // shards make sockets, each in its thread
     return "inproc://peer-monitor-" + std::to_string(++next);
 }
 
@@ -23,14 +27,34 @@ std::string monitor_address() {
 
 PeerLink::PeerLink(zmq::context_t& context, const Endpoint& endpoint, Settings settings, Admit admit, BrokerGate& gate,
                    Log& log)
-    : endpoint_(endpoint.text),
+    : context_(context),
+      endpoint_(endpoint.text),
+      ipv6_(endpoint.ipv6()),
+      timings_(settings.timings),
       max_queued_(settings.max_queued),
+      hello_(settings.hello),
+      keys_(settings.keys),
+      discovered_(settings.discovered),
       admit_(std::move(admit)),
       gate_(gate),
       log_(log),
-      dialer_(std::move(settings.hello), settings.timings, random_bits, *this),
-      socket_(context, zmq::socket_type::dealer),
-      monitor_(context, zmq::socket_type::pair) {
+      dialer_(std::move(settings.hello), settings.timings, random_bits, *this) {
+    if (keys_ != nullptr) {
+        seen_keys_ = keys_->generation();
+        choose_next_key();
+    }
+    make_socket();
+    dial();
+}
+
+/// A new one in the place of the old: what the old one's monitor has still to tell is of no interest any more.
+void PeerLink::make_socket() {
+    if (socket_) {
+        zmq_socket_monitor(socket_.handle(), nullptr, 0);  // as in ~PeerLink
+        socket_.set(zmq::sockopt::linger, 0);
+    }
+    socket_ = zmq::socket_t(context_, zmq::socket_type::dealer);
+    monitor_ = zmq::socket_t(context_, zmq::socket_type::pair);
     socket_.set(zmq::sockopt::immediate, true);  // nothing is queued for a connection that isn't there
     socket_.set(zmq::sockopt::reconnect_ivl, 100);
     socket_.set(zmq::sockopt::reconnect_ivl_max, 2000);
@@ -38,18 +62,76 @@ PeerLink::PeerLink(zmq::context_t& context, const Endpoint& endpoint, Settings s
     socket_.set(zmq::sockopt::handshake_ivl, 5000);
     // Without this a connection through a partition waits for TCP's own retransmissions, minutes after it healed.
     socket_.set(zmq::sockopt::tcp_maxrt,
-                static_cast<int>(std::max(settings.timings.dead * 2, std::chrono::milliseconds(1000)).count()));
+                static_cast<int>(std::max(timings_.dead * 2, std::chrono::milliseconds(1000)).count()));
     socket_.set(zmq::sockopt::sndhwm, kHighWaterMark);
     socket_.set(zmq::sockopt::rcvhwm, kHighWaterMark);
     socket_.set(zmq::sockopt::maxmsgsize, kMaxLinkMessage);
     socket_.set(zmq::sockopt::linger, 200);
-    socket_.set(zmq::sockopt::ipv6, endpoint.ipv6());
+    socket_.set(zmq::sockopt::ipv6, ipv6_);
     monitor_.set(zmq::sockopt::linger, 0);
 
     const std::string address = monitor_address();
     if (zmq_socket_monitor(socket_.handle(), address.c_str(), kMonitored) != 0) throw zmq::error_t();
     monitor_.connect(address);
+}
+
+void PeerLink::dial() {
+    dial_at_.reset();
+    if (keys_ != nullptr) keys_->protect_dialing(socket_, server_key_);
     socket_.connect(endpoint_);
+}
+
+/// The allowed keys, and last our own: the endpoint may lead back here, which is seen once the link is up.
+std::vector<std::string> PeerLink::server_keys() const {
+    std::vector<std::string> keys;
+    for (const PeerKeys::Key& key : keys_->keys()->all()) {
+        if (key.text != keys_->public_key()) keys.push_back(key.text);
+    }
+    keys.push_back(keys_->public_key());
+    return keys;
+}
+
+void PeerLink::choose_next_key() {
+    const std::vector<std::string> keys = server_keys();
+    const auto now = std::ranges::find(keys, server_key_);
+    server_key_ = now == keys.end() || now + 1 == keys.end() ? keys.front() : *(now + 1);
+}
+
+/// `refused_us`: the peer's key was right, and ours is none that it allows.
+void PeerLink::on_failed_handshake(bool refused_us, Instant now) {
+    const std::size_t keys = server_keys().size();
+    make_socket();
+    if (refused_us) {
+        tell_unreachable("it refuses this node's key; expected " + keys_->public_key() +
+                         " in its file of mesh.curve.allow");
+        dial_at_ = now + kRedial;
+        return;
+    }
+    choose_next_key();
+    if (++tried_ < keys) return dial();
+    tell_unreachable("it has none of the keys of mesh.curve.allow, or no mesh.curve; or is no weftd");
+    tried_ = 0;
+    dial_at_ = now + kRedial;
+}
+
+/// The file of the allowed keys has changed: perhaps to have the peer's at last, perhaps to have it no longer.
+void PeerLink::look_at_keys(Instant now) {
+    seen_keys_ = keys_->generation();
+    const std::vector<std::string> keys = server_keys();
+    const bool allowed = std::ranges::find(keys, server_key_) != keys.end();
+    if (allowed && !dial_at_) return;
+    if (!allowed) {
+        dialer_.on_disconnected("its key is no longer among those of mesh.curve.allow", now);
+        choose_next_key();
+    }
+    tried_ = 0;
+    make_socket();
+    dial();
+}
+
+void PeerLink::tell_unreachable(std::string_view why) {
+    if (up() || std::exchange(told_unreachable_, true)) return;
+    log_.warn("peer_unreachable", {{"endpoint", endpoint_}, {"why", why}});
 }
 
 PeerLink::~PeerLink() {
@@ -60,30 +142,33 @@ PeerLink::~PeerLink() {
 
 void PeerLink::on_monitor(Instant now) {
     zmq::message_t event;
+    bool failed = false, refused_us = false;
     while (monitor_.recv(event, zmq::recv_flags::dontwait)) {
         std::uint16_t kind = 0;
         if (event.size() >= sizeof kind) std::memcpy(&kind, event.data(), sizeof kind);
         while (event.more()) (void)monitor_.recv(event, zmq::recv_flags::dontwait);
         if (unwanted_) continue;
         switch (kind) {
-            case ZMQ_EVENT_HANDSHAKE_SUCCEEDED: dialer_.on_connected(now); break;
+            case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+                tried_ = 0;
+                dialer_.on_connected(now);
+                break;
             case ZMQ_EVENT_DISCONNECTED: dialer_.on_disconnected("the connection was lost", now); break;
+            case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: refused_us = true; [[fallthrough]];
             case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
             case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
-            case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
-            case ZMQ_EVENT_CLOSED:
-            case ZMQ_EVENT_CONNECT_RETRIED:
-                if (!up() && !std::exchange(told_unreachable_, true)) {
-                    log_.warn("peer_unreachable", {{"endpoint", endpoint_},
-                                                   {"why", kind == ZMQ_EVENT_CLOSED || kind == ZMQ_EVENT_CONNECT_RETRIED
-                                                               ? "no connection"
-                                                               : "the handshake failed; is that a weftd?"}});
+                failed = true;
+                if (keys_ == nullptr) {
+                    tell_unreachable("the handshake failed; is that a weftd, and has it no mesh.curve either?");
                 }
                 break;
+            case ZMQ_EVENT_CLOSED:
+            case ZMQ_EVENT_CONNECT_RETRIED: tell_unreachable("no connection"); break;
             default: break;
         }
         gate_.touch(*this);
     }
+    if (failed && keys_ != nullptr && !dialer_.up()) on_failed_handshake(refused_us, now);
 }
 
 bool PeerLink::receive(Instant now) {
@@ -106,6 +191,8 @@ bool PeerLink::receive(Instant now) {
 
 void PeerLink::tick(Instant now) {
     if (unwanted_) return;
+    if (keys_ != nullptr && seen_keys_ != keys_->generation()) look_at_keys(now);
+    if (dial_at_ && now >= *dial_at_) dial();
     dialer_.on_tick(now);
     if (dialer_.wants_send(now)) gate_.touch(*this);
 }
@@ -144,8 +231,13 @@ void PeerLink::on_link_up(const v1::Welcome& welcome, Instant now) {
     incarnation_ = welcome.incarnation();
     told_unreachable_ = false;
     told_refused_.clear();
-    if (const std::string why = admit_(*this, welcome); !why.empty()) {
+    if (const std::string why = wrong_shard(hello_, welcome); !why.empty()) {
         log_.warn("peer_refused", {{"peer", node_}, {"endpoint", endpoint_}, {"why", why}});
+        return dialer_.close(now);  // until it comes back as another
+    }
+    if (const std::string why = admit_(*this, welcome); !why.empty()) {
+        log_.from_link(discovered_ ? LogLevel::info : LogLevel::warn, "peer_refused",
+                       {{"peer", node_}, {"endpoint", endpoint_}, {"why", why}}, now);
         dialer_.close(now);
         unwanted_ = true;
         return;
@@ -165,6 +257,12 @@ void PeerLink::on_link_frame(v1::Frame& frame, Instant now) {
 }
 
 void PeerLink::on_link_refused(const v1::Refused& refused, Instant now) {
+    if (refused.incarnation() == hello_.incarnation()) {
+        log_.info("peer_is_this_node", {{"endpoint", endpoint_}});
+        dialer_.close(now);
+        unwanted_ = itself_ = true;
+        return;
+    }
     if (told_refused_ == refused.message()) return;  // it is tried again and again
     told_refused_ = refused.message();
     log_.from_link(LogLevel::warn, "peer_refused",

@@ -95,6 +95,14 @@ void SocketFile::settle(mode_t mode, const std::string& group) {
     if (chmod(path_.c_str(), mode) != 0) fail(path_, std::string("can't set its mode: ") + std::strerror(errno));
 }
 
+void SocketFile::remove_if_stale(const std::string& path) noexcept {
+    try {
+        remove_stale(path);
+    } catch (const std::exception&) {
+        // It is somebody's, or nobody's concern.
+    }
+}
+
 void SocketFile::restore_umask() {
     if (narrowed_) umask(umask_);
     narrowed_ = false;

@@ -23,6 +23,9 @@ public:
     /// After the bind. An empty group leaves it as it is. Throws StartError.
     void settle(mode_t mode, const std::string& group);
 
+    /// Removes a socket on which nobody answers; leaves anything else.
+    static void remove_if_stale(const std::string& path) noexcept;
+
 private:
     void restore_umask();
 

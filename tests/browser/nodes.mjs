@@ -9,14 +9,15 @@ export const tree = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '
 export const build = process.env.WEFT_BUILD ?? path.join(tree, 'build');
 
 /**
- * Resolves once both nodes answer, with {nodes: [url, url], key, state, stop()}: the pages' addresses, the key file of
+ * Runs the demo, or two nodes by the templates in another folder. Resolves once both nodes answer, with {nodes: [url, url], key, state, stop()}: the pages' addresses, the key file of
  * the tickets, and the folder with each node's configuration and pid (a/, b/). stop() ends them, and throws when they
  * did not end cleanly.
  */
-export async function startNodes() {
+export async function startNodes(templates = path.join(tree, 'demo')) {
   // Told to stop when this process dies, however it does.
   const command = ['--pdeathsig', 'TERM', path.join(tree, 'scripts/run.sh'), '--json'];
-  const run = spawn('setpriv', command, { cwd: tree, stdio: ['ignore', 'pipe', 'pipe'] });
+  const env = { ...process.env, WEFT_RUN_TEMPLATES: templates };
+  const run = spawn('setpriv', command, { cwd: tree, env, stdio: ['ignore', 'pipe', 'pipe'] });
   const output = [];
   const exited = once(run, 'close');
   const ready = new Promise((resolve, reject) => {

@@ -257,8 +257,8 @@ inline v1::Frame gap(const std::string& channel, const std::string& position) {
 /// test says; by itself it answers subscribes, while `answers`.
 class ScriptedWeftd final : private LinkListener::Events {
 public:
-    explicit ScriptedWeftd(const Clock& clock)
-        : clock_(clock), listener_(welcome_of("node-a"), kTimings, std::size_t{64} << 20, *this) {}
+    explicit ScriptedWeftd(const Clock& clock, const v1::Welcome& welcome = welcome_of("node-a"))
+        : clock_(clock), listener_(welcome, kTimings, std::size_t{64} << 20, *this) {}
 
     bool answers = true;
     std::string position = "k.0";                    // of all channels
@@ -473,7 +473,7 @@ public:
     void link_down() { gateway_->link().on_disconnected("the test cut it", clock.now); }
 
     /// Carries what the worker has for weftd.
-    bool carry_out() {
+    virtual bool carry_out() {
         bool any = false;
         while (!link_stuck && gateway_->link().next_batch(batch_, clock.now)) {
             weftd.listener().on_message(batch_, clock.now);
@@ -482,7 +482,7 @@ public:
         return any;
     }
     /// Carries what weftd has for the worker; the turn goes on.
-    bool carry_in() {
+    virtual bool carry_in() {
         bool any = false;
         while (weftd.listener().next_batch(batch_, clock.now)) {
             gateway_->link().on_message(batch_, clock.now);

@@ -364,11 +364,9 @@ TEST_F(GatewayPublish, NumbersRequestsOnwardsAfterALinkWasLost) {
     EXPECT_EQ(after.heard, Lines{"published m @k.2"});
 }
 
-constexpr std::size_t kMost = 65'536;
-
 TEST_F(GatewayPublish, LimitsTheRequestsThatWeftdOwesAnAnswer) {
     Observer observer;
-    for (std::size_t i = 0; i < kMost; ++i) gateway().publish("chat:a", "1", {}, observer);
+    for (std::size_t i = 0; i < Gateway::kMaxRequests; ++i) gateway().publish("chat:a", "1", {}, observer);
     EXPECT_EQ(observer.heard, Lines{});
     gateway().publish("chat:a", "1", {}, observer);
     EXPECT_EQ(observer.heard, Lines{"failed 4017 retry 1000"});
@@ -377,7 +375,7 @@ TEST_F(GatewayPublish, LimitsTheRequestsThatWeftdOwesAnAnswer) {
     run();
     gateway().publish("chat:a", "1", {}, observer);
     EXPECT_EQ(observer.heard.size(), 2U) << "there is room for one again";
-    EXPECT_EQ(counters.pending.value(), kMost);
+    EXPECT_EQ(counters.pending.value(), Gateway::kMaxRequests);
 }
 
 }  // namespace

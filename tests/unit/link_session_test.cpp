@@ -85,6 +85,7 @@ protected:
     static v1::Welcome welcome() {
         v1::Welcome welcome;
         welcome.set_node("a");
+        welcome.set_incarnation(77);
         return welcome;
     }
 
@@ -628,10 +629,11 @@ TEST_F(LinkSession, PassesOverFramesOfAKindThatItDoesNotKnow) {
 TEST_F(LinkSession, TellsBothEndsOfAVersionMismatchNamingBothVersions) {
     dialer.on_connected(now);
     v1::Batch batch = decode(next_from_dialer());
-    batch.mutable_frames(0)->mutable_hello()->set_version(7);  // as a newer dialer would
+    batch.mutable_frames(0)->mutable_hello()->set_version(7);  // as a much newer dialer would
+    batch.mutable_frames(0)->mutable_hello()->set_oldest_version(6);
     listener.on_message(batch.SerializeAsString(), now);
     EXPECT_FALSE(listener.up());
-    const std::string sentence = "worker host/1 speaks link version 7, node a speaks 1";
+    const std::string sentence = "worker host/1 speaks link version 6 to 7, node a speaks 1";
     EXPECT_EQ(listener_log.events, std::vector<std::string>{"rejected " + sentence});
 
     const std::string bytes = next_from_listener();
@@ -650,6 +652,77 @@ TEST_F(LinkSession, RefusesAListenerThatWelcomesWithAnotherVersion) {
     dialer.on_message(batch.SerializeAsString(), now);
     EXPECT_EQ(dialer.state(), LinkDialer::State::refused);
     EXPECT_EQ(dialer_log.events, std::vector<std::string>{"refused node a speaks link version 2, this end speaks 1"});
+}
+
+TEST_F(LinkSession, TellsADialerWhoRefusedIt) {
+    dialer.on_connected(now);
+    v1::Batch batch = decode(next_from_dialer());
+    batch.mutable_frames(0)->mutable_hello()->set_version(0);
+    listener.on_message(batch.SerializeAsString(), now);
+    EXPECT_EQ(decode(next_from_listener()).frames(0).refused().incarnation(), welcome().incarnation());
+}
+
+// Each end as an older or a newer release would be: the session is held in the newest version that both speak.
+TEST(LinkVersion, IsTheNewestThatBothEndsSpeak) {
+    constexpr std::uint32_t kNone = 0;
+    const struct {
+        LinkVersions dialer, listener;
+        std::uint32_t common;
+    } table[] = {
+        {{1, 1}, {1, 1}, 1}, {{1, 2}, {1, 1}, 1},     {{1, 1}, {1, 2}, 1},     {{1, 2}, {1, 2}, 2},
+        {{2, 3}, {1, 2}, 2}, {{1, 3}, {2, 2}, 2},     {{2, 3}, {1, 1}, kNone}, {{1, 1}, {2, 3}, kNone},
+        {{1, 9}, {1, 4}, 4}, {{4, 4}, {5, 5}, kNone},
+    };
+    for (const auto& row : table) {
+        SCOPED_TRACE(row.dialer.text() + " dials " + row.listener.text());
+        EXPECT_EQ(row.dialer.common(row.listener), row.common);
+        EXPECT_EQ(row.listener.common(row.dialer), row.common);
+
+        const Instant now = at(0);
+        DialerLog dialer_log;
+        ListenerLog listener_log;
+        v1::Hello hello;
+        hello.set_kind(v1::Hello::PEER);
+        hello.set_name("b");
+        v1::Welcome welcome;
+        welcome.set_node("a");
+        LinkDialer dialer(
+            hello, kTimings, [] { return 7; }, dialer_log, row.dialer);
+        LinkListener listener(welcome, kTimings, kMaxQueued, listener_log, row.listener);
+        dialer.on_connected(now);
+        std::string bytes;
+        ASSERT_TRUE(dialer.next_batch(bytes, now));
+        listener.on_message(bytes, now);
+        ASSERT_TRUE(listener.next_batch(bytes, now));
+        const v1::Batch answer = decode(bytes);
+        dialer.on_message(bytes, now);
+
+        EXPECT_EQ(dialer.up(), row.common != kNone);
+        EXPECT_EQ(listener.up(), row.common != kNone);
+        EXPECT_EQ(answer.frames(0).welcome().version(), row.common);
+        if (row.common == kNone) {
+            EXPECT_EQ(answer.frames(0).refused().version(), row.listener.newest);
+            EXPECT_EQ(dialer_log.events,
+                      std::vector<std::string>{"refused peer b speaks link version " + row.dialer.text() +
+                                               ", node a speaks " + row.listener.text()});
+        }
+    }
+}
+
+TEST(LinkVersion, IsTheOnlyOneOfADialerThatNamesNoOldest) {
+    ListenerLog listener_log;
+    LinkListener newer({}, kTimings, kMaxQueued, listener_log, {1, 2});
+    v1::Batch batch;
+    batch.set_session(7);
+    batch.set_first(1);
+    v1::Hello& hello = *batch.add_frames()->mutable_hello();
+    hello.set_version(1);  // as the first releases say it
+    hello.set_kind(v1::Hello::WORKER);
+    newer.on_message(batch.SerializeAsString(), at(0));
+    EXPECT_TRUE(newer.up());
+    std::string bytes;
+    ASSERT_TRUE(newer.next_batch(bytes, at(0)));
+    EXPECT_EQ(decode(bytes).frames(0).welcome().version(), 1u);
 }
 
 TEST_F(LinkSession, RetriesAfterARefusal) {

@@ -15,7 +15,7 @@ NodeStatus good_status() {
     status.node = "a";
     status.filled = true;
     status.at = kNow - 200ms;
-    status.counts.workers = 2;
+    status.workers = 2;
     status.peers.push_back({"tcp://b:1", "b", true, 0});
     status.peers.push_back({"tcp://c:1", "", false, 7});
     return status;

@@ -63,6 +63,7 @@ mesh:
   peers: [tcp://10.0.0.2:7400, "tcp://[fd00::3]:7400"]
   heartbeat: 250ms
   dead: 2s
+  resolve: 1m
   insecure: true
 log: {format: json, level: warn}
 publish: {ack_timeout: 500ms, id_window: 1m, id_bytes: 8m}
@@ -76,7 +77,11 @@ limits: {max_channels: 5000, queue: 16m, channel_linger: 2m}
     EXPECT_EQ(config.mesh.peers, (std::vector<std::string>{"tcp://10.0.0.2:7400", "tcp://[fd00::3]:7400"}));
     EXPECT_EQ(config.mesh.heartbeat, milliseconds(250));
     EXPECT_EQ(config.mesh.dead, milliseconds(2000));
+    EXPECT_EQ(config.mesh.resolve, milliseconds(60'000));
     EXPECT_TRUE(config.mesh.insecure);
+    const Config::Mesh::Curve curve = must_parse("mesh: {curve: {secret_key: /etc/k, allow: /etc/p}}").mesh.curve;
+    EXPECT_EQ(curve.secret_key, "/etc/k");
+    EXPECT_EQ(curve.allow, "/etc/p");
     EXPECT_EQ(config.log.format, LogFormat::json);
     EXPECT_EQ(config.log.level, LogLevel::warn);
     EXPECT_EQ(config.publish.ack_timeout, milliseconds(500));
@@ -102,7 +107,17 @@ TEST(WeftdConfig, NamesPlaceKeyFaultAndExpectationOfEveryError) {
         {"log:\n  level: info\n  level: warn", "w.yaml:3:3: log.level: is set twice, first in line 2; expected once"},
         {"[node]: a", "w.yaml:1:1: has a key that is not a word; expected a name"},
         // Later.
-        {"mesh: {curve: {secret_key: k}}", "w.yaml:1:8: mesh.curve: not supported yet"},
+        {"mesh: {curve: {secret_key: k}}",
+         "w.yaml:1:15: mesh.curve: expected both secret_key and allow, each a file's path"},
+        {"mesh: {curve: {secret_key: k, allow: \"\"}}",
+         "w.yaml:1:38: mesh.curve.allow: is empty; expected a file's path"},
+        {"mesh: {curve: {key: k}}", "w.yaml:1:16: mesh.curve.key: unknown key"},
+        {"mesh: {resolve: 1ms}", "w.yaml:1:17: mesh.resolve: \"1ms\" is out of range; expected 100ms to 1h"},
+        {"mesh: {listen: dns+tcp://a:1}",
+         "w.yaml:1:16: mesh.listen: \"dns+tcp://a:1\" can't be listened on; expected tcp://ADDRESS:PORT"},
+        {"mesh: {listen: tcp://127.0.0.1:1, peers: [dns+tcp://127.0.0.1:1]}",
+         "w.yaml:1:43: mesh.peers: \"dns+tcp://127.0.0.1:1\" is an address; expected dns+tcp://NAME:PORT, or "
+         "tcp://ADDRESS:PORT"},
         {"history: {max_bytes: 1k}", "w.yaml:1:22: history.max_bytes: \"1k\" is out of range; expected 1m to 1024g"},
         {"history: 256m", "w.yaml:1:10: history: is not a map; expected keys with values (max_bytes)"},
         {"publish: {ack_timeout: 1ms}",
@@ -237,11 +252,18 @@ TEST(WeftdConfig, BoundsTheNumberOfErrors) {
 TEST(WeftdConfig, WantsPlainTcpBeyondLoopbackToBeAskedForByName) {
     const std::string open = "listen: \"tcp://*:7400\", peers: [tcp://b.example:7400, tcp://127.0.0.1:7401]";
     EXPECT_EQ(errors("mesh: {" + open + "}"),
-              "w.yaml:1:16: mesh.listen: \"tcp://*:7400\" leaves this host unencrypted; expected a loopback address, "
-              "or mesh.insecure: true\n"
-              "w.yaml:1:40: mesh.peers: \"tcp://b.example:7400\" leaves this host unencrypted; expected a loopback "
-              "address, or mesh.insecure: true");
+              "w.yaml:1:16: mesh.listen: \"tcp://*:7400\" leaves this host unencrypted; expected mesh.curve, a "
+              "loopback address, or mesh.insecure: true\n"
+              "w.yaml:1:40: mesh.peers: \"tcp://b.example:7400\" leaves this host unencrypted; expected "
+              "mesh.curve, a loopback address, or mesh.insecure: true");
     EXPECT_EQ(must_parse("mesh: {" + open + ", insecure: true}").mesh.peers.size(), 2U);
+    EXPECT_EQ(must_parse("mesh: {" + open + ", curve: {secret_key: k, allow: p}}").mesh.peers.size(), 2U);
+    EXPECT_EQ(errors("mesh: {" + open + ", insecure: true, curve: {secret_key: k, allow: p}}"),
+              "w.yaml:1:7: mesh: has both curve and insecure: true; expected one of them");
+    // Where a name leads, nobody knows beforehand.
+    EXPECT_NE(
+        errors("mesh: {listen: \"tcp://127.0.0.1:1\", peers: [dns+tcp://b.example:7400]}").find("leaves this host"),
+        std::string::npos);
 }
 
 TEST(WeftdConfig, KeepsAnErrorOnOneLineWhateverTheFileSays) {

@@ -9,7 +9,7 @@
 #
 # Environment: WEFT_BUILD (folder of the module and of weftd; default: build/ beside t/), WEFT_NGINX (default: nginx in
 # PATH, or /usr/sbin/nginx), WEFT_KEEP=1 (leaves the prefix), WEFT_LOG=debug (nginx's error log level), WEFT_TIMEOUT
-# (seconds that anything is waited for), WEFT_CORES (a folder where crashed workers leave core files). With ASAN_OPTIONS
+# (seconds that anything is waited for), WEFT_SHARDS (so many shards have weftds of tests that don't say), WEFT_CORES (a folder where crashed workers leave core files). With ASAN_OPTIONS
 # set, what sanitizers say of any process goes to a file of its own, and fails the test at finish().
 package Weft::Test;
 use v5.30;
@@ -133,19 +133,28 @@ sub report_environment {
 # A ticket that these servers take: $t->ticket(sub => 'bob', …), see Weft::Ticket.
 sub ticket { my ($self, %change) = @_; return Weft::Ticket::ticket($KEY, %change) }
 
-# A port that nobody listens on. It stays reserved among concurrent tests by an abstract unix socket of its number.
+# A port that nobody listens on, nor on as many behind it as a weftd's shards may take. They stay reserved among
+# concurrent tests by abstract unix sockets of their numbers.
 sub port {
-    my ($self) = @_;
+    my ($self, $count) = @_;
+    $count //= $ENV{WEFT_SHARDS} || 1;
     for (1 .. 1000) {
         my $port = 10_000 + int rand 20_000;    # below the ephemeral ports
-        my $mark = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => "\0weft-test-port-$port") or next;
-        my $free = IO::Socket::IP->new(LocalHost => '127.0.0.1', LocalPort => $port, Listen => 1, Type => SOCK_STREAM)
-            or next;
-        close $free;
-        push @{ $self->{marks} }, $mark;
+        my @marks = map { $self->_reserve($_) } $port .. $port + $count - 1;
+        next if @marks < $count;
+        push @{ $self->{marks} }, @marks;
         return $port;
     }
     die "no free port\n";
+}
+
+sub _reserve {
+    my ($self, $port) = @_;
+    my $mark = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => "\0weft-test-port-$port") or return;
+    my $free = IO::Socket::IP->new(LocalHost => '127.0.0.1', LocalPort => $port, Listen => 1, Type => SOCK_STREAM)
+        or return;
+    close $free;
+    return $mark;
 }
 
 # A line in a log that would fail the test at finish(), but is what the test is about.

@@ -3,6 +3,7 @@ package Weft::Test::Node;
 use v5.30;
 use warnings;
 
+use HTTP::Tiny;
 use JSON::PP ();
 
 use Weft::Client;
@@ -51,11 +52,20 @@ sub wait_linked {
     return $self;
 }
 
+# Calls are answered by weftd's first shard; the others have links of their own, of which a client's nginx knows.
+sub _has_all_links {
+    my ($client) = @_;
+    return 1 unless $ENV{WEFT_SHARDS} && $client->{socket};
+    my $answer = HTTP::Tiny->new->get('http://127.0.0.1:' . $client->{socket}->peerport . '/status');
+    my $status = JSON::PP->new->utf8->decode($answer->{content});
+    return $status->{link}{up} == $status->{workers};
+}
+
 # Whether weftd answers a client's commands.
 sub _is_served {
     my ($client) = @_;
     my $answer = $client->call('rpc', method => 'weft.time');
-    return 1 if $answer->{type} eq 'rpc_response';
+    return _has_all_links($client) if $answer->{type} eq 'rpc_response';
     die "weft.time is answered: $answer->{raw}\n" if $answer->{payload}{code} != 4017;
     return 0;
 }

@@ -1,7 +1,8 @@
 # A weftd of a test.
 #
 # Options: mesh (where it listens for peers), peers (a list of addresses), workers_listen (default: an ipc socket in its
-# folder), weftd_yaml (more text for its configuration), stopped.
+# folder), shards (default: WEFT_SHARDS, or what weftd does without), weftd_yaml (more text for its configuration),
+# stopped.
 package Weft::Test::Weftd;
 use v5.30;
 use warnings;
@@ -25,6 +26,8 @@ sub configuration {
     my %o = (%{ $self->{options} }, %change);
     my $address = $self->worker_address;
     my $yaml = "node: $self->{name}\nworkers: {listen: '$address'}\n";
+    my $shards = $o{shards} // $ENV{WEFT_SHARDS};
+    $yaml .= "shards: $shards\n" if $shards;
     if ($o{mesh} || $o{peers}) {
         $yaml .= "mesh:\n";
         $yaml .= "  listen: $o{mesh}\n" if $o{mesh};
