@@ -1,6 +1,7 @@
 #include "hook/hook_client.hpp"
 
 #include <curl/curl.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <atomic>
@@ -45,6 +46,7 @@ struct HookClient::State {
         multi = curl_multi_init();
         if (multi == nullptr) throw std::bad_alloc();
         thread = std::thread([this] { run(); });
+        pthread_setname_np(thread.native_handle(), "weftd-hooks");
     }
 
     ~State() {
