@@ -271,7 +271,7 @@ private:
         };
         Config::Mesh::Curve& curve = config_.mesh.curve;
         read_map(map, parent, {{"secret_key", path(curve.secret_key)}, {"allow", path(curve.allow)}});
-        if (errors_.empty() && (curve.secret_key.empty() || curve.allow.empty())) {
+        if (good() && (curve.secret_key.empty() || curve.allow.empty())) {
             fail(map.Mark(), parent, "expected both secret_key and allow, each a file's path");
         }
     }

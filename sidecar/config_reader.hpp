@@ -34,6 +34,7 @@ public:
     void fail(const YAML::Mark& mark, std::string_view key, std::string message);
     /// What was wrong, in the order of the file.
     ConfigErrors take_errors();
+    [[nodiscard]] bool good() const noexcept { return errors_.empty(); }  ///< so far
 
     /// Calls the reader of each key that stands in `map`, whose own key is `parent`. Unknown keys and those that stand
     /// there twice are errors.
