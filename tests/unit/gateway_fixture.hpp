@@ -256,7 +256,7 @@ inline v1::Frame gap(const std::string& channel, const std::string& position) {
 
 /// A weftd that notes what it is told ("subscribe chat:a @k.1", "publish 1 chat:a {…} by ann"), and answers what the
 /// test says; by itself it answers subscribes, while `answers`.
-class ScriptedWeftd final : private LinkListener::Events {
+class ScriptedWeftd : private LinkListener::Events {
 public:
     explicit ScriptedWeftd(const Clock& clock, const v1::Welcome& welcome = welcome_of("node-a"))
         : clock_(clock), listener_(welcome, kTimings, std::size_t{64} << 20, *this) {}
