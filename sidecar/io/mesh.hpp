@@ -25,8 +25,8 @@ public:
         LinkTimings timings;
         std::chrono::milliseconds resolve{10'000};  // between questions for the addresses of names
         std::size_t max_queued = 0;
-        unsigned shards = 1;  // of this node, and of every other
-        unsigned shard = 0;   // which of them this is
+        unsigned shards = 1;         // of this node, and of every other
+        unsigned shard = 0;          // which of them this is
         ZapHandler* keys = nullptr;  // CURVE: whose keys are taken for a peer's; none: plain
     };
 
