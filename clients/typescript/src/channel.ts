@@ -224,6 +224,8 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
   }
 
   #refused(error: WeftError): void {
+    // What comes behind a gap would move the position over it: it comes again when the subscription is taken.
+    if (this.#asked === this.#owner) this.#owner = undefined;
     this.#asked = undefined;
     this.#held = [];
     // The client calls resume() on the next connection, or lost() if there is none.

@@ -160,6 +160,25 @@ describe('a channel', () => {
     expect(channel.position).toBe('p9');
   });
 
+  test('one that is refused for now after a gap loses nothing', async () => {
+    const fake = fakeClient();
+    const connection = await fake.connect();
+    const channel = fake.client.channel('c:1');
+    const heard = collect(channel, 'event');
+    void channel.subscribe();
+    connection.subscribed(connection.take('subscribe')[0]!);
+    connection.event('c:1', 1);
+    connection.say('gap', { channel: 'c:1' });
+    connection.say('error', { code: 4017, reason: 'unavailable' }, connection.take('subscribe')[0]!.id);
+    connection.event('c:1', 3);
+    await fake.pass(1_000);
+    const [asked] = connection.take('subscribe');
+    expect(asked!.payload.position).toBe('p1');
+    connection.subscribed(asked!, { position: 'p1', recovered: true, replay: 2 });
+    for (const n of [2, 3]) connection.event('c:1', n);
+    expect(heard.all.map(({ data }) => data)).toEqual([1, 2, 3]);
+  });
+
   test('a connection that is lost while events are held loses none', async () => {
     const fake = fakeClient();
     const connection = await fake.connect();
