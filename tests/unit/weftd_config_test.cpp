@@ -140,8 +140,9 @@ TEST(WeftdConfig, NamesPlaceKeyFaultAndExpectationOfEveryError) {
         {"hooks: {rpc: {url: http://x, channels: [a]}}",
          "w.yaml:1:30: hooks.rpc.channels: unknown key; did you mean \"hooks.subscribe.channels\"?"},
         {"hooks: {rpc: {url: http://x, methods: [a**]}}",
-         "w.yaml:1:39: hooks.rpc.methods: method pattern \"a**\" has \"**\" elsewhere than alone in its last segment, "
-         "expected it there"},
+         "w.yaml:1:39: hooks.rpc.methods: method pattern \"a**\" has \"**\" in its first segment, expected \"a.**\" "
+         "for what "
+         "is below it, or \"**\" alone"},
         {"hooks: {timout: 1s}", "w.yaml:1:9: hooks.timout: unknown key; did you mean \"hooks.timeout\"?"},
         {"hooks: {concurrency: 0}",
          "w.yaml:1:22: hooks.concurrency: \"0\" is not it; expected a number from 1 to 10000"},
