@@ -3,6 +3,7 @@
 # folder of its own below build/, goes on after a failure of another, and the end says how each went.
 #   format      clang-format changes nothing
 #   scripts     shellcheck
+#   simulation  10,000 seeds of the simulated meshes: 2,000 (WEFT_SIM_SEEDS) of each of five scenarios, in two processes
 #   asan        the unit and simulation tests with AddressSanitizer and UndefinedBehaviorSanitizer
 #   tsan        the same with ThreadSanitizer (tests/tsan.supp: what it can't see of libzmq)
 #   nginx-asan  t/*.t against a module and a weftd with AddressSanitizer, UndefinedBehaviorSanitizer and LeakSanitizer
@@ -17,7 +18,7 @@ set -euo pipefail
 cd "$root"
 
 looks=("$@")
-[[ $# -gt 0 ]] || looks=(format scripts asan tsan nginx-asan leaks tidy fuzz)
+[[ $# -gt 0 ]] || looks=(format scripts simulation asan tsan nginx-asan leaks tidy fuzz)
 logs=$build/check-logs
 mkdir -p "$logs"
 
@@ -54,6 +55,19 @@ look_scripts() {
 }
 look_asan() { sanitized asan address,undefined; }
 look_tsan() { sanitized tsan thread; }
+
+# Each scenario's seeds in two halves, side by side.
+look_simulation() {
+    local folder=$build/simulation half status=0 each=$((${WEFT_SIM_SEEDS:-2000} / 2)) pids=()
+    configure "$folder" -DWEFT_BENCH=OFF && ninja -C "$folder" weft_simulation_tests || return 1
+    for half in 0 1; do
+        WEFT_SIM_FIRST=$((1 + half * each)) WEFT_SIM_SEEDS=$each "$folder/weft_simulation_tests" \
+            --gtest_filter='Mesh*.*Whatever*:MeshAcknowledgement.*OneNode*' &
+        pids+=($!)
+    done
+    for half in "${pids[@]}"; do wait "$half" || status=1; done
+    return "$status"
+}
 
 # sanitized_nginx FOLDER : leaves there an nginx for the module in FOLDER. Debian's nginx is not instrumented, so the
 # sanitizers' library must be in the process before it loads the module. In a binary upgrade nginx runs what it was called

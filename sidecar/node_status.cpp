@@ -17,9 +17,18 @@ void add(Broker::Counts& sum, const Broker::Counts& counts) {
         &Broker::Counts::members,       &Broker::Counts::members_refused,
         &Broker::Counts::repeated,      &Broker::Counts::unacknowledged,
         &Broker::Counts::awaiting,      &Broker::Counts::ids,
+        &Broker::Counts::recovered,     &Broker::Counts::unrecovered,
     };
     static_assert(sizeof(Broker::Counts) == std::size(kAll) * sizeof(std::uint64_t), "each of them is added");
     for (const auto count : kAll) sum.*count += counts.*count;
+}
+
+/// A peer has a link to each shard, and is one all the same.
+void add(std::vector<NodeStatus::Follower>& all, const NodeStatus::Follower& follower) {
+    const auto known = std::ranges::find(all, follower.node, &NodeStatus::Follower::node);
+    if (known == all.end()) return all.push_back(follower);
+    known->unacknowledged += follower.unacknowledged;
+    known->lag = std::max(known->lag, follower.lag);
 }
 
 }  // namespace
@@ -37,6 +46,7 @@ NodeStatus status_of_all(std::span<const NodeStatus> shards) {
         all.peer_in_bytes += shard.peer_in_bytes;
         all.history_max_bytes += shard.history_max_bytes;
         all.peers.insert(all.peers.end(), shard.peers.begin(), shard.peers.end());
+        for (const NodeStatus::Follower& follower : shard.followers) add(all.followers, follower);
         all.shards.push_back(shard.counts);
         if (all.back_ends && shard.back_ends) {  // calls of rpc and services are all the first one's
             all.back_ends->held += shard.back_ends->held;

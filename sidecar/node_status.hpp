@@ -21,6 +21,11 @@ struct NodeStatus {
         bool up = false;
         std::uint64_t queued = 0;  // bytes that wait for it
     };
+    struct Follower {                      // a peer that dialed this node, and is sent what begins here
+        std::string node;                  // its name
+        std::uint64_t unacknowledged = 0;  // frames that it has not confirmed yet
+        std::chrono::milliseconds lag{};   // how long the oldest of these has waited, at least
+    };
     std::string node;
     bool filled = false;    // its history is what its peers have, as far as they could be reached in time
     bool stopping = false;  // it was told to end
@@ -31,6 +36,7 @@ struct NodeStatus {
     std::uint64_t peer_in_bytes = 0;      // that wait for peers that dialed
     std::uint64_t history_max_bytes = 0;  // history.max_bytes
     std::vector<Peer> peers;
+    std::vector<Follower> followers;
     struct Webhook {
         Hook hook;
         HookLane::Counts counts;

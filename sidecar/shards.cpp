@@ -29,7 +29,7 @@ std::string wrong_shards(const Config& node) {
             const auto address = shard_address(first, shard);
             const auto use = first.starts_with("dns+") ? Endpoint::Use::dial : Endpoint::Use::listen;
             if (!address || !Endpoint::parse(*address, use)) {
-                return count(node.shards) + " have no addresses at \"" + first + "\": the last would be at " +
+                return count(node.shards) + " have no addresses at \"" + first + "\": one would be at " +
                        (address ? "\"" + *address + "\"" : "a port over 65535");
             }
             if (!all.insert(*address).second) {

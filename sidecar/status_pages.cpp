@@ -85,6 +85,10 @@ std::string metrics_page(const NodeStatus& status, Instant now) {
         by_shard("shard_history_bytes", "weftd_history_bytes of each shard", false, &Broker::Counts::history_bytes);
         by_shard("shard_published_total", "weftd_published_total of each shard", true, &Broker::Counts::published);
     }
+    auto& reads =
+        all.add("history_reads_total", "Reads of a history from a position on, by whether all was there", true);
+    Families::value(reads, counts.recovered, {{"outcome", "recovered"}});
+    Families::value(reads, counts.unrecovered, {{"outcome", "lost"}});
     auto& links = all.add("links", "Links that are up, by role");
     Families::value(links, counts.workers, {{"role", "worker"}});
     Families::value(links, counts.peers_in, {{"role", "peer_in"}});
@@ -100,6 +104,17 @@ std::string metrics_page(const NodeStatus& status, Instant now) {
         for (const NodeStatus::Peer& peer : status.peers) Families::value(up, peer.up ? 1 : 0, labels(peer));
         auto& waiting = all.add("peer_queued_bytes", "Bytes that wait for a peer that this node dialed");
         for (const NodeStatus::Peer& peer : status.peers) Families::value(waiting, peer.queued, labels(peer));
+    }
+    if (!status.followers.empty()) {
+        auto& unacknowledged =
+            all.add("peer_unacknowledged_frames", "Frames that a peer was sent and hasn't confirmed");
+        for (const NodeStatus::Follower& peer : status.followers) {
+            Families::value(unacknowledged, peer.unacknowledged, {{"node", peer.node}});
+        }
+        auto& lag = all.add("peer_lag_milliseconds", "How long the oldest of these has waited");
+        for (const NodeStatus::Follower& peer : status.followers) {
+            Families::value(lag, static_cast<std::uint64_t>(peer.lag.count()), {{"node", peer.node}});
+        }
     }
     add_back_ends(all, status);
     return all.text();

@@ -79,8 +79,8 @@ check 'a large publication arrives whole' => sub {
     $_->subscribe('chat:large') for $one, $two;
     for my $size (125, 126, 65_535, 65_536, 1_000_000) {
         my $text = join '', map { chr(97 + $_ % 26) } 1 .. $size;
-        $one->send_text(qq({"type":"publish","payload":{"channel":"chat:large","data":"$text"}}));
-        ok(index($_->next_text, qq("data":"$text")) >= 0, "$size bytes") for $one, $two;
+        $one->publish_json('chat:large', qq("$text"));
+        ok(index($_->next_text, qq("$text")) >= 0, "$size bytes") for $one, $two;
     }
 };
 

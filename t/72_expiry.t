@@ -106,7 +106,7 @@ check 'what came in without a ticket does not expire, and has nothing to refresh
     is($ann->call('refresh', token => good())->{payload}{code}, 4006, 'refused');
 };
 check 'the documented example takes a ticket, tells its end, and refreshes' => sub {
-    my $ann = Weft::Client->join(port => $documented, ticket => good(exp => time + 10));
+    my $ann = Weft::Client->join(port => $documented, protocols => 'weft.v1.json', ticket => good(exp => time + 10));
     is($ann->expect('error')->{payload}{code}, 4012, 'told at once, as less than the notice is left');
     my ($frame) = slurp("$FindBin::Bin/../docs/auth.md") =~ /^    (\{"type": "refresh".*)$/m;
     my $token = good(exp => time + 3600);

@@ -64,6 +64,16 @@ check 'metrics count what happens' => sub {
     is(metric('a', 'weftd_channels_with_history'), 1, 'the channel');
     is(metric('a', 'weftd_links{role="worker"}'), 1, 'links');
     is(metric('a', 'weftd_ready'), 1, 'ready');
+    ok(wait_for { (metric('a', 'weftd_peer_unacknowledged_frames{node="b"}') // 1) == 0 }, 'the peer has confirmed all');
+    is(metric('a', 'weftd_peer_lag_milliseconds{node="b"}'), 0, 'and lags no more');
+    my $position = $ann->must('history', channel => 'old:a', limit => 1)->{position};
+    my $read = metric('a', 'weftd_history_reads_total{outcome="recovered"}');
+    my $bob  = $a->client;
+    ok($bob->must('subscribe', channel => 'old:a', position => $position)->{recovered}, 'one resumes');
+    ok(wait_for { metric('a', 'weftd_history_reads_total{outcome="recovered"}') > $read }, 'which is counted');
+    $a->publish('old:a', '"more"') for 1 .. 20;
+    ok(!$a->client->must('subscribe', channel => 'old:a', position => $position)->{recovered}, 'one comes too late');
+    ok(wait_for { metric('a', 'weftd_history_reads_total{outcome="lost"}') == 1 }, 'which is counted, too');
     my $answer = get('a', '/metrics');
     like($answer->{headers}{'content-type'}, qr{^text/plain; version=0\.0\.4}, 'in Prometheus form');
     my @bad = grep { !/^(?:# (?:HELP|TYPE) weftd_\w+ .+|weftd_\w+(?:\{[^}]*\})? [0-9.e+]+)$/ } split /\n/, $answer->{content};
@@ -72,6 +82,8 @@ check 'metrics count what happens' => sub {
 
 check 'a node that hangs is unhealthy, and its pages say so' => sub {
     $b->weftd->signal('STOP');
+    $a->publish('old:a', '"nobody confirms this"');
+    ok(wait_for { (metric('a', 'weftd_peer_lag_milliseconds{node="b"}') // 0) >= 500 }, 'its lag is seen to grow');
     my $hung = wait_for { get('a', '/readyz')->{content} =~ /"up":false/ };
     ok($hung, 'its peer notices');
     is(get('a', '/readyz')->{status}, 200, 'and stays ready');

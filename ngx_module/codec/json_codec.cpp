@@ -8,22 +8,13 @@
 #include <array>
 #include <charconv>
 
+#include "codec/json_object.hpp"
 #include "codec/json_scanner.hpp"
-#include "weft/channel.hpp"
+#include "codec/text_rules.hpp"
 
 namespace weft {
 
 namespace {
-
-constexpr std::size_t kMaxQuoted = 64;  // bytes of the input that an error message may repeat
-
-/// A member's value as it stands in the message; nothing there: not given.
-struct Given {
-    std::string_view text;  // of a string: without its quotes
-    bool is_string = false;
-    bool escaped = false;  // a string with backslashes in it
-    [[nodiscard]] bool given() const noexcept { return text.data() != nullptr; }
-};
 
 /// What the envelope and the payload may hold for us, whatever the command.
 enum Field : std::uint8_t {
@@ -49,7 +40,9 @@ constexpr std::array<std::string_view, kFields> kNames = {"type",   "id",     "p
                                                           "echo",   "data",   "message_id", "name",    "token",
                                                           "method", "params", "after",      "limit"};
 
-using Members = std::array<Given, kFields>;
+constexpr TextRule kTypeRule{"type", 1, SIZE_MAX, TextRule::Alphabet::any, "a string"};
+
+using Members = std::array<JsonValue, kFields>;
 
 Field find_field(std::string_view name, Field first, Field last) noexcept {
     const auto is = [&](Field field) { return field >= first && field <= last && name == kNames[field]; };
@@ -71,21 +64,6 @@ Field find_field(const JsonString& name, Field first, Field last) noexcept {
     if (!name.escaped) return find_field(name.raw, first, last);
     if (name.raw.size() > sizeof plain) return kUnknown;
     return find_field(unescape_json(name.raw, plain), first, last);
-}
-
-/// Reads a value into `member`, unless the member was given before: the first one counts.
-bool read_value(JsonScanner& scanner, Given& member) noexcept {
-    if (member.given()) return scanner.value();
-    if (scanner.peek() == '"') {
-        JsonString string;
-        if (!scanner.string(string)) return false;
-        member = {string.raw, true, string.escaped};
-        return true;
-    }
-    const char* const start = scanner.cursor();
-    if (!scanner.value()) return false;
-    member = {{start, static_cast<std::size_t>(scanner.cursor() - start)}};
-    return true;
 }
 
 /// Reads the object at the cursor: members from `first` to `last` are noted, all are checked.
@@ -116,31 +94,6 @@ bool read_object(JsonScanner& scanner, Field first, Field last, Members& members
     return true;
 }
 
-/// Nothing that a log or a terminal could take for a command.
-bool has_control(std::string_view text) noexcept {
-    for (char c : text) {
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return true;
-    }
-    return false;
-}
-
-/// At most kMaxQuoted bytes of `text`, cut between characters.
-std::string quoted(std::string_view text) {
-    if (text.size() <= kMaxQuoted) return '"' + std::string(text) + '"';
-    std::size_t size = kMaxQuoted;
-    while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80) --size;
-    return '"' + std::string(text.substr(0, size)) + "…\"";
-}
-
-constexpr const char* kChannelForm = "a string of 1 to 255 bytes";
-constexpr const char* kIdForm = "a string of at most 64 bytes";
-constexpr const char* kMessageIdForm = "a string of 1 to 64 bytes without control characters";
-constexpr const char* kNameForm = "a string of 1 to 64 bytes";
-constexpr const char* kMethodForm = "a string of 1 to 128 bytes";
-constexpr const char* kTokenForm = "a string of 1 to 8192 bytes";
-static_assert(kMaxChannelName == 255 && kMaxId == 64 && kMaxSignalName == 64 && kMaxMethod == 128 && kMaxToken == 8192,
-              "in the texts above");
-
 }  // namespace
 
 /// One message being decoded, and what is kept from one message to the next: room for unescaped strings.
@@ -152,7 +105,7 @@ struct JsonCodec::Parser {
     std::size_t used = 0;  // of room, by this message
     std::string error;     // of the first field that was refused
 
-    [[nodiscard]] std::string_view plain(const Given& member) {
+    [[nodiscard]] std::string_view plain(const JsonValue& member) {
         if (!member.escaped) return member.text;
         // All unescaped strings of one message fit the message's size, so the room never moves under its views.
         if (room.size() < message.size()) room.resize(message.size());
@@ -162,46 +115,34 @@ struct JsonCodec::Parser {
     }
 
     bool refuse(Field field, const char* problem, const char* form) {
-        error = '"' + std::string(kNames[field]) + "\" is " + problem + ": expected " + form;
+        error = refusal(kNames[field], problem, form);
         return false;
     }
 
-    /// A string of `min` to `max` bytes that must be there.
-    bool required(Field field, std::size_t min, std::size_t max, const char* form, std::string_view& value) {
-        if (!members[field].given()) return refuse(field, "missing", form);
-        return optional(field, min, max, form, value);
+    /// A string that must be there.
+    bool required(Field field, const TextRule& rule, std::string_view& value) {
+        if (!members[field].given()) return refuse(field, "missing", rule.form);
+        return optional(field, rule, value);
     }
 
     /// The same, of a member that may be left out; `value` then stays as it is.
-    bool optional(Field field, std::size_t min, std::size_t max, const char* form, std::string_view& value) {
-        const Given& member = members[field];
+    bool optional(Field field, const TextRule& rule, std::string_view& value) {
+        const JsonValue& member = members[field];
         if (!member.given()) return true;
-        if (!member.is_string) return refuse(field, "not a string", form);
+        if (!member.is_string) return refuse(field, "not a string", rule.form);
         const std::string_view text = plain(member);
-        if (text.empty() && min > 0) return refuse(field, "empty", form);
-        if (text.size() > max) return refuse(field, "too long", form);
+        error = check_text(rule, text);
+        if (!error.empty()) return false;
         value = text;
         return true;
     }
 
     bool payload_given() { return members[kPayload].given() || refuse(kPayload, "missing", "an object"); }
 
-    bool channel(std::string_view& name) {
-        if (!payload_given()) return false;
-        if (!required(kChannel, 1, kMaxChannelName, kChannelForm, name)) return false;
-        if (is_channel_name(name)) return true;
-        return refuse(kChannel, "not a channel name", "1 to 255 bytes of A-Z a-z 0-9 _ - . : / @ =");
-    }
-
-    /// Any JSON, as it stands in the message; a string with its quotes.
-    [[nodiscard]] Json json(Field field) const noexcept {
-        const Given& member = members[field];
-        if (!member.is_string) return member.text;
-        return {member.text.data() - 1, member.text.size() + 2};
-    }
+    bool channel(std::string_view& name) { return payload_given() && required(kChannel, text::kChannel, name); }
 
     bool flag(Field field, bool& value) {
-        const Given& member = members[field];
+        const JsonValue& member = members[field];
         if (!member.given()) return true;
         if (member.is_string || (member.text != "true" && member.text != "false")) {
             return refuse(field, "not a boolean", "true or false");
@@ -212,7 +153,7 @@ struct JsonCodec::Parser {
 
     bool subscribe(command::Subscribe& command) {
         std::string_view position;
-        if (!channel(command.channel) || !optional(kPosition, 0, message.size(), "a string", position)) return false;
+        if (!channel(command.channel) || !optional(kPosition, text::kPosition, position)) return false;
         if (members[kPosition].given()) command.position = position;
         return flag(kEcho, command.echo);
     }
@@ -220,29 +161,28 @@ struct JsonCodec::Parser {
     bool publish(command::Publish& command) {
         if (!channel(command.channel)) return false;
         if (!members[kData].given()) return refuse(kData, "missing", "any JSON value");
-        command.data = json(kData);
-        if (!optional(kMessageId, 1, kMaxId, kMessageIdForm, command.message_id)) return false;
-        return !has_control(command.message_id) || refuse(kMessageId, "not usable", kMessageIdForm);
+        command.data = members[kData].json();
+        return optional(kMessageId, text::kMessageId, command.message_id);
     }
 
     bool signal(command::Signal& command) {
-        command.data = json(kData);
-        return channel(command.channel) && required(kName, 1, kMaxSignalName, kNameForm, command.name);
+        command.data = members[kData].json();
+        return channel(command.channel) && required(kName, text::kSignalName, command.name);
     }
 
     bool rpc(command::Rpc& command) {
-        command.params = json(kParams);
-        return payload_given() && required(kMethod, 1, kMaxMethod, kMethodForm, command.method);
+        command.params = members[kParams].json();
+        return payload_given() && required(kMethod, text::kMethod, command.method);
     }
 
-    bool token(std::string_view& token) { return payload_given() && required(kToken, 1, kMaxToken, kTokenForm, token); }
+    bool token(std::string_view& token) { return payload_given() && required(kToken, text::kToken, token); }
     bool history(command::History& command) {
-        if (!channel(command.channel) || !optional(kAfter, 0, message.size(), "a string", command.after)) return false;
+        if (!channel(command.channel) || !optional(kAfter, text::kAfter, command.after)) return false;
         return count(kLimit, command.limit);
     }
 
     bool count(Field field, std::uint32_t& value) {
-        const Given& limit = members[field];
+        const JsonValue& limit = members[field];
         if (!limit.given()) return true;
         const char* const end = limit.text.data() + limit.text.size();
         const auto [stop, fault] = std::from_chars(limit.text.data(), end, value);
@@ -251,7 +191,7 @@ struct JsonCodec::Parser {
     }
 
     bool presence(command::Presence& command) {
-        return channel(command.channel) && optional(kAfter, 0, kMaxId, kIdForm, command.after) &&
+        return channel(command.channel) && optional(kAfter, text::kAfterMember, command.after) &&
                count(kLimit, command.limit);
     }
 
@@ -272,12 +212,12 @@ struct JsonCodec::Parser {
     }
 
     /// False with `error` set; command.id is set wherever it could be read, so that the error can be answered to it.
-    bool decode(std::string_view text, Command& command) {
+    bool decode(std::string_view json, Command& command) {
         members = {};
-        message = text;
+        message = json;
         used = 0;
         error.clear();
-        JsonScanner scanner(text, JsonScanner::kReadBehind, max_depth);
+        JsonScanner scanner(json, JsonScanner::kReadBehind, max_depth);
         scanner.space();
         const bool object = scanner.peek() == '{';
         if (object ? !read_object(scanner, kType, kPayload, members) || !scanner.finish() : !scanner.value()) {
@@ -289,11 +229,11 @@ struct JsonCodec::Parser {
             error = "the message is not a JSON object: expected {\"type\": ..., \"payload\": {...}}";
             return false;
         }
-        if (!optional(kId, 0, kMaxId, kIdForm, command.id)) return false;
+        if (!optional(kId, text::kId, command.id)) return false;
         std::string_view type;
-        if (!required(kType, 1, text.size(), "a string", type)) return false;
-        const Given& payload = members[kPayload];
-        if (payload.given() && (payload.is_string || payload.text[0] != '{')) {
+        if (!required(kType, kTypeRule, type)) return false;
+        const JsonValue& payload = members[kPayload];
+        if (payload.given() && !payload.is_object()) {
             return refuse(kPayload, "not an object", "an object");
         }
         return body(type, command);
@@ -301,7 +241,7 @@ struct JsonCodec::Parser {
 
     /// The id of a message that is broken somewhere behind it; empty when there is none that could be echoed.
     std::string_view readable_id() {
-        const Given& id = members[kId];
+        const JsonValue& id = members[kId];
         if (!id.given() || !id.is_string) return {};
         const std::string_view text = plain(id);
         return text.size() <= kMaxId && simdjson::validate_utf8(text) ? text : std::string_view();
@@ -317,13 +257,6 @@ tl::expected<Command, CommandError> JsonCodec::decode(std::string_view message) 
     Command command;
     if (parser_->decode(message, command)) return command;
     return tl::unexpected(CommandError{Code::invalid_message, std::move(parser_->error), std::string(command.id)});
-}
-
-std::string JsonCodec::check(std::string_view text) {
-    JsonScanner scanner(text, 0, parser_->max_depth);
-    scanner.space();
-    if (scanner.value() && scanner.finish()) return {};
-    return scanner.fault();
 }
 
 }  // namespace weft

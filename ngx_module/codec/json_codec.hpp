@@ -12,14 +12,11 @@ public:
     /// Messages may be nested `max_depth` deep: kMaxDepth or less.
     explicit JsonCodec(unsigned max_depth = kMaxDepth);
     ~JsonCodec() override;
+    [[nodiscard]] std::string_view name() const noexcept override { return "json"; }
     [[nodiscard]] std::string_view subprotocol() const noexcept override { return "weft.v1.json"; }
     [[nodiscard]] bool binary() const noexcept override { return false; }
     tl::expected<Command, CommandError> decode(std::string_view message) override;
     void encode(const ServerFrame& frame, std::string& out) const override;
-
-    /// Whether `text` is one valid JSON value and nothing else, nested no deeper than a message may be; empty when it
-    /// is, else a sentence that says what is wrong. No padding needed.
-    std::string check(std::string_view text);
 
 private:
     struct Parser;

@@ -2,6 +2,7 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "codec/message.hpp"
@@ -307,6 +308,13 @@ std::string_view unescape_json(std::string_view raw, char* out) noexcept {
         }
     }
     return {out, static_cast<std::size_t>(to - out)};
+}
+
+std::string check_json(std::string_view text, unsigned max_depth) {
+    JsonScanner scanner(text, 0, std::min<unsigned>(max_depth, kMaxDepth));
+    scanner.space();
+    if (scanner.value() && scanner.finish()) return {};
+    return scanner.fault();
 }
 
 }  // namespace weft

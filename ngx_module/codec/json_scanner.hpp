@@ -88,6 +88,10 @@ private:
     const char* why_ = nullptr;
 };
 
+/// Whether `text` is one JSON value and nothing else, nested at most `max_depth` (and kMaxDepth) deep; empty when it
+/// is, else a sentence that says what is wrong.
+std::string check_json(std::string_view text, unsigned max_depth = kMaxDepth);
+
 /// What `raw` (the inside of a string that JsonScanner accepted) says, as UTF-8. Writes to `out`, which has room for
 /// raw.size() bytes (the result is never longer), and returns what was written.
 std::string_view unescape_json(std::string_view raw, char* out) noexcept;

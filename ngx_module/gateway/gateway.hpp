@@ -287,12 +287,14 @@ private:
                              std::string_view channel);
     bool enter_channel(Connection& connection, std::string_view id, const ChannelRule& rule, std::string_view channel);
     /// The link to the shard that has a channel. Where there is a feed, it knows.
-    [[nodiscard]] ShardLink& link_of(std::string_view channel) noexcept { return *links_[shard_of(channel, links())]; }
+    [[nodiscard]] ShardLink& link_of(std::string_view channel) noexcept {
+        return links_.size() == 1 ? *links_.front() : *links_[shard_of(channel, links())];
+    }
     /// The link for what belongs to no channel.
     [[nodiscard]] ShardLink& first_link() noexcept { return *links_.front(); }
     /// Whether the shard can be asked for something: the link is up, and not too much waits for it.
     [[nodiscard]] bool link_ready(const ShardLink& link) const noexcept {
-        return link.up() && link.queued_bytes() < kMaxLinkBytes / links_.size();
+        return link.up() && link.queued_bytes() < part_.link_bytes;
     }
     /// A new request's number, or 0 when the link is down or full.
     std::uint64_t new_request(ShardLink& link, Request request);
@@ -437,6 +439,12 @@ private:
     const LinkTimings timings_;
     std::vector<std::unique_ptr<ShardLink>> links_;  // by shard; 1 to kMaxShards
     std::uint64_t last_link_life_ = 0;
+    struct Part {  // of the bounds of all links, that each has
+        std::size_t requests = kMaxRequests;
+        std::size_t link_bytes = kMaxLinkBytes;
+        std::size_t congested = kCongestedBytes;
+        std::size_t relieved = kRelievedBytes;
+    } part_;
     std::string node_;
     Revocations revocations_;
     std::vector<v1::Revocation> decided_;  // known, not yet carried out; at most kMaxDecided

@@ -84,7 +84,7 @@ void Gateway::fail_unavailable(Connection& connection, std::string_view id) {
 }
 
 std::uint64_t Gateway::new_request(ShardLink& link, Request request) {
-    if (!link_ready(link) || link.requests.size() >= kMaxRequests / links_.size()) return 0;
+    if (!link_ready(link) || link.requests.size() >= part_.requests) return 0;
     if (request.connection != nullptr) {
         ++request.connection->requests_;
         if (request.kind == Request::Kind::rpc) ++request.connection->rpcs_;

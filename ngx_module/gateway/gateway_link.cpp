@@ -19,7 +19,7 @@ std::string shard_name(const ShardLink& link) {
 
 std::uint64_t Gateway::send_link(ShardLink& link, const v1::Frame& frame) {
     const std::uint64_t number = link.dialer().send(frame);
-    if (link.queued_bytes() > kCongestedBytes / links_.size()) congested_ = true;
+    if (link.queued_bytes() > part_.congested) congested_ = true;
     if (number != 0 && !turn_scheduled_) {
         turn_scheduled_ = true;
         host_.schedule_turn_end();
@@ -55,6 +55,7 @@ void Gateway::set_shards(unsigned shards) {
     }
     links_.resize(1);
     for (unsigned shard = 1; shard < shards; ++shard) add_link(shard, shards);
+    part_ = {kMaxRequests / shards, kMaxLinkBytes / shards, kCongestedBytes / shards, kRelievedBytes / shards};
     for (auto& [name, feed] : feeds_) feed->link = &link_of(name);
     for (Feed* const feed : replaying) feed->link->replaying.push_back(feed);
     for (Feed* const feed : announcing) feed->link->announcing.push_back(feed);
@@ -128,9 +129,8 @@ void Gateway::lose(ShardLink& link) {
 
 void Gateway::look_at_congestion() noexcept {
     if (!congested_) return;
-    const std::size_t relieved = kRelievedBytes / links_.size();
     congested_ = std::ranges::any_of(
-        links_, [relieved](const auto& link) { return link->up() && link->queued_bytes() > relieved; });
+        links_, [this](const auto& link) { return link->up() && link->queued_bytes() > part_.relieved; });
 }
 
 void Gateway::on_link_refused(ShardLink& link, const v1::Refused& refused) {

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "gateway/wire.hpp"
@@ -12,14 +14,24 @@ namespace weft {
 /// most, and what a compressing one costs is its deflater (Deflater).
 class WireTable {
 public:
-    /// `counters` must outlive the table.
-    explicit WireTable(Counters& counters) : counters_(counters) {}
+    /// One wire without compression for each of `codecs`, which must outlive the table; fewer than Wire::kMax.
+    /// `counters` must outlive it, too.
+    WireTable(const std::vector<std::unique_ptr<Codec>>& codecs, Counters& counters) : counters_(counters) {
+        for (const auto& codec : codecs) {
+            wires_.push_back(std::make_unique<WebSocketWire>(next_index(), *codec));
+            subprotocols_.push_back(codec->subprotocol());
+        }
+    }
 
-    /// A new wire without compression; `codec` must outlive the table. To be called for each codec before the first
-    /// compressed(), so that there is room for it.
-    WebSocketWire& add(Codec& codec) {
-        wires_.push_back(std::make_unique<WebSocketWire>(next_index(), codec));
-        return *wires_.back();
+    /// The subprotocols that can be spoken, in the order of the codecs.
+    [[nodiscard]] std::span<const std::string_view> subprotocols() const noexcept { return subprotocols_; }
+
+    /// The wire without compression that speaks one of subprotocols(); the first for anything else.
+    [[nodiscard]] WebSocketWire& plain(std::string_view subprotocol) noexcept {
+        for (std::size_t i = 0; i < subprotocols_.size(); ++i) {
+            if (subprotocols_[i] == subprotocol) return *wires_[i];
+        }
+        return *wires_.front();
     }
 
     /// The wire that says the same as `plain` compressed, made when it is first asked for. Null when the worker has no
@@ -40,6 +52,7 @@ private:
 
     Counters& counters_;
     std::vector<std::unique_ptr<WebSocketWire>> wires_;
+    std::vector<std::string_view> subprotocols_;
 };
 
 }  // namespace weft

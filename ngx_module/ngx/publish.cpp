@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <string>
 
+#include "codec/json_codec.hpp"
+#include "codec/json_scanner.hpp"
 #include "gateway/permission.hpp"
 #include "ngx/credentials.hpp"
 #include "ngx/headers.hpp"
@@ -26,11 +28,11 @@ std::string media_type(ngx_http_request_t* request) {
 
 /// A publication's data from a body: JSON stays what it is, text becomes a JSON string, other bytes a JSON string of
 /// their base64. What curl -d sends is taken for JSON. The error is a sentence.
-tl::expected<std::string, std::string> to_json(const std::string& type, std::string body, JsonCodec& codec) {
+tl::expected<std::string, std::string> to_json(const std::string& type, std::string body, unsigned max_depth) {
     const bool json = type.empty() || type == "application/json" || type.ends_with("+json") ||
                       type == "application/x-www-form-urlencoded";
     if (json) {
-        std::string wrong = codec.check(body);
+        std::string wrong = check_json(body, max_depth);
         if (!wrong.empty()) {
             return tl::unexpected("the body is not JSON: " + wrong +
                                   "; expected one JSON value, or text with \"Content-Type: text/plain\"");
@@ -111,7 +113,7 @@ void publish_body(ngx_http_request_t* request) {
         ngx_http_finalize_request(request, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
-    const auto data = to_json(media_type(request), std::move(body), worker.json_codec());
+    const auto data = to_json(media_type(request), std::move(body), worker.json_depth());
     if (!data) {
         ngx_http_finalize_request(request, respond_error(request, {Code::invalid_message, data.error(), {}}));
         return;

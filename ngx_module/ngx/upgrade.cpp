@@ -1,4 +1,5 @@
 // From an HTTP request to a connection of ours: origin, handshake, credentials, 101, and the request is given back.
+#include <algorithm>
 #include <string>
 
 #include "ngx/connection_log.hpp"
@@ -14,8 +15,6 @@
 namespace weft {
 
 namespace {
-
-constexpr std::string_view kSubprotocols[] = {"weft.v1.json"};
 
 /// An error page of a few words: what is wrong with the request is told in its body.
 ngx_int_t refuse(ngx_http_request_t* request, int status, std::string_view why) {
@@ -39,8 +38,9 @@ struct Speech {
     std::string extensions;  // Sec-WebSocket-Extensions; empty for none
 };
 
-Speech choose_speech(Worker& worker, const CompressionSettings& compression, std::string_view offered) {
-    Speech plain{&worker.json(), std::nullopt, {}};
+Speech choose_speech(Worker& worker, std::string_view subprotocol, const CompressionSettings& compression,
+                     std::string_view offered) {
+    Speech plain{&worker.wires().plain(subprotocol), std::nullopt, {}};
     if (!compression.on) return plain;
     Speech speech = plain;
     speech.deflate = websocket::negotiate_deflate(offered, compression.policy, speech.extensions);
@@ -186,7 +186,8 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     asked.has_body = request->headers_in.content_length_n > 0 || request->headers_in.chunked;
     const bool echo = location.endpoint.echo;
     if (echo) asked.protocols = {};  // whatever is said here, it comes back
-    const websocket::HandshakeAnswer answer = websocket::answer_handshake(asked, kSubprotocols, storage[5]);
+    const websocket::HandshakeAnswer answer =
+        websocket::answer_handshake(asked, worker->wires().subprotocols(), storage[5]);
     if (answer.status != 101) return refuse(request, answer.status, answer.error);
 
     const std::string_view origin = header(request, "origin", storage[6]);
@@ -217,7 +218,10 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     // Those who are about to be closed needn't agree on anything: what a worker has of wires is for others.
     const std::string_view extensions =
         refusal ? std::string_view() : header(request, "sec-websocket-extensions", storage[7]);
-    const Speech speech = choose_speech(*worker, location.endpoint.compression, extensions);
+    const auto supported = worker->wires().subprotocols();
+    const bool agreed = std::ranges::find(supported, answer.subprotocol) != supported.end();
+    const std::string_view spoken = agreed ? answer.subprotocol : std::string_view(location.protocol);
+    const Speech speech = choose_speech(*worker, spoken, location.endpoint.compression, extensions);
 
     auto* record = make_in_pool<Handover>(request->pool);
     auto* upgraded = make_in_pool<UpgradedRequest>(request->pool);

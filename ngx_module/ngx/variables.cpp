@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "auth/ticket_mask.hpp"
+#include "codec/text_rules.hpp"
 
 namespace weft {
 
@@ -92,7 +93,7 @@ ngx_int_t add_variables(ngx_conf_t* cf) noexcept {
 }
 
 void append_client_id(std::string& text, std::uint64_t id) {
-    for (int shift = 60; shift >= 0; shift -= 4) text += "0123456789abcdef"[id >> shift & 15];
+    text += HexId(id).view();
 }
 
 }  // namespace weft

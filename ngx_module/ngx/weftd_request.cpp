@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "codec/json_codec.hpp"
 #include "ngx/credentials.hpp"
 #include "ngx/variables.hpp"
 #include "ngx/worker.hpp"

@@ -4,7 +4,7 @@
 #include <memory>
 #include <random>
 
-#include "codec/json_codec.hpp"
+#include "codec/codecs.hpp"
 #include "gateway/gateway.hpp"
 #include "gateway/wire_table.hpp"
 #include "ngx/link.hpp"
@@ -33,10 +33,10 @@ public:
 
     [[nodiscard]] Gateway& gateway() noexcept { return gateway_; }
     [[nodiscard]] MainSettings& settings() noexcept { return settings_; }
-    [[nodiscard]] WebSocketWire& json() noexcept { return json_wire_; }
     [[nodiscard]] WireTable& wires() noexcept { return wires_; }
     [[nodiscard]] Admission& admission() noexcept { return admission_; }
-    [[nodiscard]] JsonCodec& json_codec() noexcept { return json_codec_; }
+    /// How deep the JSON of clients and back ends may be nested.
+    [[nodiscard]] unsigned json_depth() const noexcept { return settings_.json_depth.value_or(kMaxDepth); }
 
     /// Brings the gateway's time up to date; first thing in each callback of nginx.
     void wake() noexcept { gateway_.set_time(monotonic_now(), wall_now()); }
@@ -77,9 +77,8 @@ private:
     Admission admission_;
     std::mt19937_64 random_;
     ZoneMembers members_;
-    JsonCodec json_codec_;
-    WireTable wires_{counters_};
-    WebSocketWire& json_wire_ = wires_.add(json_codec_);
+    std::vector<std::unique_ptr<Codec>> codecs_;
+    WireTable wires_{codecs_, counters_};
     std::unique_ptr<char[]> read_buffer_;
     std::unique_ptr<char[]> write_buffer_;
     Gateway gateway_;

@@ -15,8 +15,8 @@ inline constexpr unsigned kMaxShards = 16;  // of one node
 [[nodiscard]] unsigned shard_of(std::string_view channel, unsigned shards) noexcept;
 
 /// Where shard number `shard` listens, or is dialed, when the node is at `address`, which is also where its first is:
-/// the path with ".1" behind it for ipc://PATH, the port above for tcp://HOST:PORT. Nothing when there is none, the
-/// port being over 65535, say, or the address of another kind.
+/// the path with ".1" behind it for ipc://PATH, the port above for tcp://HOST:PORT and dns+tcp://. Nothing when there
+/// is none, the port being over 65535, say, or the address of another kind.
 [[nodiscard]] std::optional<std::string> shard_address(std::string_view address, unsigned shard);
 
 }  // namespace weft

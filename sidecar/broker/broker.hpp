@@ -85,6 +85,8 @@ public:
         std::uint64_t unacknowledged;            // publishes that no peer confirmed in time, or could have
         std::uint64_t awaiting;                  // publishes that wait for a peer, now
         std::uint64_t ids;                       // that publishers gave and that are remembered, now
+        std::uint64_t recovered;    // reads by workers from a position on, as resumes are made of: all was there
+        std::uint64_t unrecovered;  // and those of which something is lost
     };
     [[nodiscard]] Counts counts() const noexcept;
 

@@ -71,6 +71,9 @@ void Broker::State::answer_read(const PendingReads::Read& read) {
     v1::Frame frame;
     Archive::read(channels.find(read.request.channel()), read.after, read.request, read.for_peer, clock,
                   *frame.mutable_history_page());
+    if (!read.for_peer && !read.after.entries().empty()) {
+        ++(frame.history_page().lost() ? counts.unrecovered : counts.recovered);
+    }
     sender.send(read.link, frame);
 }
 

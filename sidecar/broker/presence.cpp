@@ -84,7 +84,8 @@ void Presence::join(LinkId link, const v1::MemberJoin& join, Instant now) {
         if (!own->lingering) return;
         clear_deadline(*own);
         own->lingering = false;
-        return changed(*own);
+        changed(*own);
+        return part(*known, own->id);
     }
     if (own_ >= kMaxMembers || (known != nullptr && known->members() >= kMaxChannelMembers)) return void(++refused_);
     Roster& in = roster(join.channel());
@@ -149,6 +150,7 @@ void Presence::reveal(Attendance& own) {
     const std::uint64_t place = own.user.empty() ? 0 : own.roster->vacant(own.user, own.info);
     show(own, place != 0 ? place : own.key.client);
     changed(own);
+    part(*own.roster, own.id);  // it may have been here before, and lost its place
 }
 
 void Presence::linger(Attendance& own, Instant now) {
@@ -164,7 +166,7 @@ void Presence::end(Attendance& own) {
     clear_deadline(own);
     Roster& in = *own.roster;
     if (!own.held && own.version != 0) {
-        changes_.erase(own.version);
+        changes_.erase(std::exchange(own.version, 0));
         ++version_;
         if (!peers_in_.empty()) {
             change_.mutable_member_change()->set_version(version_);
@@ -216,6 +218,25 @@ void Presence::clear_deadline(Attendance& own) {
 }
 
 // --- what is told -------------------------------------------------------------------------------------------------
+
+/// Of several connections that stand for one member, the one that it was in the first place keeps it, else the one with
+/// the lowest client id: all nodes see it so, and each moves its own.
+void Presence::part(Roster& roster, std::uint64_t id) {
+    std::vector<Attendance*> live = roster.live(id);
+    std::erase_if(live, [](const Attendance* one) { return one->key.node == 0 && one->version == 0; });  // it is ending
+    if (live.size() < 2) return;
+    const auto keeper = std::ranges::min_element(
+        live, {}, [id](const Attendance* one) { return std::pair(one->key.client != id, one->key.client); });
+    live.erase(keeper);
+    for (Attendance* const own : live) {
+        if (own->key.node != 0) continue;
+        show(*own, own->key.client);
+        hide(*own, id);
+        changed(*own);
+        part(roster,
+             own->id);  // somebody may have taken that place meanwhile; its owner keeps it, so this comes to an end
+    }
+}
 
 void Presence::fill_vacancies(Roster& roster, const std::string& user) {
     if (user.empty()) return;

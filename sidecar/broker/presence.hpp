@@ -6,7 +6,9 @@
 //
 // Nothing is told that is over soon: a member whose connection is gone lingers before it leaves, and a connection whose
 // user is in the channel already is held back as long, for it may be that of a client that comes back before its old
-// connection is known to be gone. A held one takes the place of a member of its user that lingers, silently.
+// connection is known to be gone. A held one takes the place of a member of its user that lingers, silently. Two nodes
+// may fill one place before they hear of each other, or its owner comes back; then one keeps it, and the others become
+// members of their own.
 #pragma once
 
 #include <chrono>
@@ -109,6 +111,7 @@ private:
     void set_deadline(Attendance& own, Instant at);
     void clear_deadline(Attendance& own);
 
+    void part(Roster& roster, std::uint64_t id);
     void fill_vacancies(Roster& roster, const std::string& user);
     void show(Attendance& attendance, std::uint64_t id);
     void hide(Attendance& attendance, std::uint64_t id);

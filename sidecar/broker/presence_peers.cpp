@@ -140,7 +140,8 @@ void Presence::apply(NodeIndex index, const v1::MemberEntry& entry) {
         show(*theirs, entry.id());
         if (before != 0) hide(*theirs, before);
     }
-    if (theirs->lingering) fill_vacancies(*in, theirs->user);
+    if (theirs->lingering) return fill_vacancies(*in, theirs->user);
+    part(*in, theirs->id);
 }
 
 void Presence::forget(Attendance& attendance) {

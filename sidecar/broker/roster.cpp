@@ -1,6 +1,7 @@
 #include "broker/roster.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace weft {
 
@@ -64,6 +65,15 @@ std::uint64_t Roster::vacant(std::string_view user, std::string_view info) const
         if (free) return id;
     }
     return 0;
+}
+
+std::vector<Attendance*> Roster::live(std::uint64_t id) const {
+    std::vector<Attendance*> out;
+    if (const auto place = present_.find(id); place != present_.end()) {
+        std::ranges::copy_if(place->second, std::back_inserter(out),
+                             [](const Attendance* one) { return !one->lingering; });
+    }
+    return out;
 }
 
 bool Roster::last_of_user(const Attendance& attendance) const {

@@ -76,6 +76,8 @@ public:
     /// The member whose place a connection of this user can take: one of whom nothing but lingering is left, and who
     /// looks the same. 0: none.
     [[nodiscard]] std::uint64_t vacant(std::string_view user, std::string_view info) const;
+    /// Those who stand for member `id` and aren't lingering: one, or more when several took its place at once.
+    [[nodiscard]] std::vector<Attendance*> live(std::uint64_t id) const;
     [[nodiscard]] bool has_user(std::string_view user) const { return users_.find(user) != users_.end(); }
     /// Whether hiding `attendance` would tell that its user has left.
     [[nodiscard]] bool last_of_user(const Attendance& attendance) const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "io/ack_lag.hpp"
 #include "io/start_error.hpp"
 #include "io/zmq_limits.hpp"
 #include "shards.hpp"
@@ -55,12 +56,14 @@ public:
     void on_tick(Instant now) {
         listener_.on_tick(now);
         if (listener_.wants_send(now)) port_.gate_.touch(*this);
+        lag_.note(listener_.acked(), now);
     }
 
     void queue(std::string_view frame, Instant now) override {
         const bool was_up = listener_.up();
         const std::size_t waiting = listener_.queued_bytes();
-        if (listener_.send(frame, now) || !was_up) return;
+        if (listener_.send(frame, now)) return lag_.sent();
+        if (!was_up) return;
         port_.log_.from_link(LogLevel::warn, "link_overflow",
                              {{"role", role_name(port_.settings_.role)}, {"name", name_}, {"waiting", waiting}}, now);
     }
@@ -110,6 +113,8 @@ private:
         if (!refusal.empty()) return refusal;
         since_ = now;
         judged_ = false;
+        lag_.begin();
+        lag_.sent();  // the Welcome
         if (port_.settings_.role == LinkRole::worker) {
             port_.log_.from_link(LogLevel::info, "worker_up",
                                  {{"name", name_}, {"software", hello.software()}, {"address", address_}}, now);
@@ -171,6 +176,7 @@ private:
     std::deque<std::uint64_t> replaced_;  // incarnations that had this name before
     Instant since_{};
     bool judged_ = false;
+    AckLag lag_;
 };
 
 LinkPort::LinkPort(zmq::context_t& context, const Endpoint& endpoint, Settings settings, BrokerGate& gate, Log& log)
@@ -236,6 +242,16 @@ std::vector<LinkPort::Peer> LinkPort::peers() {
     for (auto& [routing_id, dialer] : dialers_) {
         if (dialer->up()) out.push_back({dialer->name_, dialer->listen_, dialer->since_, &dialer->judged_});
     }
+    return out;
+}
+
+std::vector<NodeStatus::Follower> LinkPort::followers(Instant now) const {
+    std::vector<NodeStatus::Follower> out;
+    for (const auto& [routing_id, dialer] : dialers_) {
+        if (!dialer->up()) continue;
+        out.push_back({dialer->name_, dialer->lag_.unacknowledged(dialer->listener_.acked()), dialer->lag_.lag(now)});
+    }
+    std::ranges::sort(out, {}, &NodeStatus::Follower::node);
     return out;
 }
 

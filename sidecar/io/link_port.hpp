@@ -15,6 +15,7 @@
 #include "io/broker_gate.hpp"
 #include "io/log.hpp"
 #include "io/zap_handler.hpp"
+#include "node_status.hpp"
 #include "weft/link_session.hpp"
 
 namespace weft {
@@ -52,6 +53,8 @@ public:
         bool* judged;  // for the caller's use; false in a new session
     };
     [[nodiscard]] std::vector<Peer> peers();
+    /// How far each that is up has come.
+    [[nodiscard]] std::vector<NodeStatus::Follower> followers(Instant now) const;
     /// That wait for all dialers together.
     [[nodiscard]] std::size_t queued_bytes() const;
 

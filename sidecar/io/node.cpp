@@ -131,8 +131,15 @@ void Node::on_reload() {
     for (const std::string& key : keys_that_need_a_restart(config_, *wanted)) {
         log_.warn("reload_needs_restart", {{"key", key}});
     }
-    config_.mesh.peers = wanted->mesh.peers;
-    config_.mesh.insecure = wanted->mesh.insecure;
+    Config changed = config_;
+    changed.mesh.peers = wanted->mesh.peers;
+    changed.mesh.insecure = wanted->mesh.insecure;
+    // It was looked at with the number of shards that it says itself.
+    if (const std::string wrong = wrong_shards(changed); !wrong.empty()) {
+        log_.error("reload_failed", {{"why", wrong}});
+        return;
+    }
+    config_ = std::move(changed);
     for (unsigned i = 0; i < shards_.size(); ++i) shards_[i]->set_peers(shard_config(config_, i).mesh.peers);
     log_.info("reloaded", {{"peers", config_.mesh.peers.size()}});
 }

@@ -275,7 +275,10 @@ void Shard::show_status(Instant now) {
     status.counts = gate_.counts();
     status.workers = status.counts.workers;
     status.worker_bytes = workers_->queued_bytes();
-    if (incoming_) status.peer_in_bytes = incoming_->queued_bytes();
+    if (incoming_) {
+        status.peer_in_bytes = incoming_->queued_bytes();
+        status.followers = incoming_->followers(now);
+    }
     for (const auto& link : mesh_.links()) {
         if (link->itself()) continue;
         status.peers.push_back({link->endpoint(), link->node(), link->up(), link->queued_bytes()});

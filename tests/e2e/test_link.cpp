@@ -14,19 +14,19 @@ std::uint64_t random_bits() {
     return generator();
 }
 
+}  // namespace
+
 Instant now() {
     return std::chrono::time_point_cast<Instant::duration>(std::chrono::steady_clock::now());
 }
-
-}  // namespace
 
 zmq::context_t& context() {
     static zmq::context_t one;
     return one;
 }
 
-TestLink::TestLink(const std::string& endpoint, v1::Hello hello)
-    : dialer_(std::move(hello), {}, random_bits, *this),
+TestLink::TestLink(const std::string& endpoint, v1::Hello hello, LinkVersions versions)
+    : dialer_(std::move(hello), {}, random_bits, *this, versions),
       socket_(context(), zmq::socket_type::dealer),
       monitor_(context(), zmq::socket_type::pair) {
     socket_.set(zmq::sockopt::immediate, true);

@@ -16,10 +16,12 @@ namespace weft::e2e {
 /// One ZeroMQ context for all tests of the process.
 zmq::context_t& context();
 
+Instant now();
+
 class TestLink final : private LinkDialer::Events {
 public:
     /// Dials at once; nothing moves but within until().
-    TestLink(const std::string& endpoint, v1::Hello hello);
+    TestLink(const std::string& endpoint, v1::Hello hello, LinkVersions versions = {});
     ~TestLink() override;
 
     /// A worker's Hello; every call is another process.

@@ -1,16 +1,13 @@
 // Publishers that repeat, under the same id and at whatever node, until they are acknowledged at `ack peer`, in meshes
-// under faults. WEFT_SIM_SEEDS=n runs n seeds, WEFT_SIM_SEED=n that one alone.
+// under faults (seeds.hpp).
 //
 //   P2  however often and wherever a publication was asked for, no reader gets it twice, and no history gives it twice
 //   P4  what was acknowledged is there in the end, whichever single node was killed
 #include <gtest/gtest.h>
 
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <string>
 
-#include "simulation/simulated_mesh.hpp"
+#include "simulation/seeds.hpp"
 
 namespace weft::simulation {
 namespace {
@@ -19,9 +16,7 @@ using namespace std::chrono_literals;
 
 enum class Faults { one_node_at_a_time, any };
 
-struct Outcome {
-    std::string violation;  // empty: none
-    std::string trace;
+struct Outcome : Ending {
     std::size_t sent, acknowledged, taken_twice;
 };
 
@@ -42,7 +37,7 @@ void let_something_go_wrong(SimulatedWorld& world, SimulatedMesh& mesh) {
 Outcome run(std::uint64_t seed, Faults faults, Bug bug = Bug::none) {
     SimulatedWorld world(seed);
     MeshPlan plan;
-    plan.nodes = 2 + world.below(3);
+    plan.nodes = faults == Faults::any ? some_nodes(world) : 2 + world.below(3);
     plan.workers_per_node = 1;
     plan.channels = 1;
     plan.kept_channels = 1 + world.below(2);
@@ -71,25 +66,18 @@ Outcome run(std::uint64_t seed, Faults faults, Bug bug = Bug::none) {
     world.run_for(15s);  // longer than any timeout or back-off of a link, and two intervals of anti-entropy
     if (mesh.violation().empty()) mesh.check_histories();
     if (mesh.violation().empty() && faults == Faults::one_node_at_a_time) mesh.check_acknowledged();
-    return {mesh.violation(), world.trace(), mesh.sent(), mesh.acknowledged(), mesh.taken_twice()};
-}
-
-std::uint64_t number_from_environment(const char* name, std::uint64_t otherwise) {
-    const char* const text = std::getenv(name);
-    return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+    return {{mesh.violation(), world.trace()}, mesh.sent(), mesh.acknowledged(), mesh.taken_twice()};
 }
 
 void run_all(Faults faults, std::uint64_t otherwise) {
-    const std::uint64_t only = number_from_environment("WEFT_SIM_SEED", 0);
-    const std::uint64_t seeds = number_from_environment("WEFT_SIM_SEEDS", otherwise);
     std::size_t sent = 0, acknowledged = 0, twice = 0;
-    for (std::uint64_t seed = only != 0 ? only : 1; seed <= (only != 0 ? only : seeds); ++seed) {
-        const Outcome outcome = run(seed, faults);
-        ASSERT_EQ(outcome.violation, "") << "WEFT_SIM_SEED=" << seed << " shows it; it ended so:\n" << outcome.trace;
-        sent += outcome.sent;
-        acknowledged += outcome.acknowledged;
-        twice += outcome.taken_twice;
-    }
+    run_seeds(
+        otherwise, [faults](std::uint64_t seed) { return run(seed, faults); },
+        [&](const Outcome& outcome) {
+            sent += outcome.sent;
+            acknowledged += outcome.acknowledged;
+            twice += outcome.taken_twice;
+        });
     // Much was acknowledged, and more was asked for than that.
     EXPECT_GT(acknowledged, 0u);
     EXPECT_GT(sent, acknowledged);
@@ -104,31 +92,21 @@ TEST(MeshAcknowledgement, LosesNothingAcknowledgedWhenOneNodeAtATimeIsKilled) {
     run_all(Faults::one_node_at_a_time, 60);
 }
 
-// The checks are worth nothing if they pass whatever the broker does.
-struct Sabotage {
-    const char* name;
-    Bug bug;
+struct SabotageUnder : Sabotage {
     Faults faults;
-    const char* rule;  // that must be found broken, how the violation begins
 };
 
-class SabotagedAcknowledgement : public testing::TestWithParam<Sabotage> {};
+class SabotagedAcknowledgement : public testing::TestWithParam<SabotageUnder> {};
 
 TEST_P(SabotagedAcknowledgement, IsFoundOut) {
-    std::size_t found = 0;
-    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
-        const Outcome outcome = run(seed, GetParam().faults, GetParam().bug);
-        if (outcome.violation.empty()) continue;  // this run gave the bug no occasion
-        ++found;
-        EXPECT_EQ(outcome.violation.substr(0, std::strlen(GetParam().rule)), GetParam().rule) << "seed " << seed;
-    }
-    EXPECT_GE(found, 3u);
+    expect_found_out(GetParam(), 40, [](std::uint64_t seed, Bug bug) { return run(seed, GetParam().faults, bug); });
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, SabotagedAcknowledgement,
-                         testing::Values(Sabotage{"DedupForgottenAtAnotherNode", Bug::hide_ids, Faults::any, "P2"},
-                                         Sabotage{"AcknowledgedBeforeAPeerHasIt", Bug::acknowledge_at_once,
-                                                  Faults::one_node_at_a_time, "P4"}),
+                         testing::Values(SabotageUnder{{"DedupForgottenAtAnotherNode", Bug::hide_ids, "P2"},
+                                                       Faults::any},
+                                         SabotageUnder{{"AcknowledgedBeforeAPeerHasIt", Bug::acknowledge_at_once, "P"},
+                                                       Faults::one_node_at_a_time}),
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace

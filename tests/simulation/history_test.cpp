@@ -1,5 +1,5 @@
-// Channels with history in meshes under faults, with readers that go from node to node; each run follows from one seed.
-// WEFT_SIM_SEEDS=n runs n seeds, WEFT_SIM_SEED=n that one alone.
+// Channels with history in meshes under faults, with readers that go from node to node; each run follows from one seed
+// (seeds.hpp).
 //
 //   P1  a reader gets what one node accepted of one publisher in order, through resumes and all
 //   P2  none twice, on whatever nodes it was meanwhile
@@ -8,11 +8,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <string>
 
-#include "simulation/simulated_mesh.hpp"
+#include "simulation/seeds.hpp"
 
 namespace weft::simulation {
 namespace {
@@ -21,9 +18,7 @@ using namespace std::chrono_literals;
 
 enum class Faults { one_at_a_time, any };
 
-struct Outcome {
-    std::string violation;  // empty: none
-    std::string trace;
+struct Outcome : Ending {
     std::size_t losses, delivered, replayed;
 };
 
@@ -44,7 +39,7 @@ void let_something_go_wrong(SimulatedWorld& world, SimulatedMesh& mesh) {
 Outcome run(std::uint64_t seed, Faults faults, Bug bug = Bug::none) {
     SimulatedWorld world(seed);
     MeshPlan plan;
-    plan.nodes = 2 + world.below(3);
+    plan.nodes = faults == Faults::any ? some_nodes(world) : 2 + world.below(3);
     plan.workers_per_node = 1;
     plan.channels = 1;
     plan.kept_channels = 1 + world.below(2);
@@ -69,25 +64,18 @@ Outcome run(std::uint64_t seed, Faults faults, Bug bug = Bug::none) {
     mesh.set_busy(false, false);
     world.run_for(15s);  // longer than any timeout or back-off of a link, and two intervals of anti-entropy
     if (mesh.violation().empty()) mesh.check_histories();
-    return {mesh.violation(), world.trace(), mesh.losses_told(), mesh.delivered(), mesh.replayed()};
-}
-
-std::uint64_t number_from_environment(const char* name, std::uint64_t otherwise) {
-    const char* const text = std::getenv(name);
-    return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+    return {{mesh.violation(), world.trace()}, mesh.losses_told(), mesh.delivered(), mesh.replayed()};
 }
 
 TEST(MeshHistory, KeepsThePromisesWhateverFails) {
-    const std::uint64_t only = number_from_environment("WEFT_SIM_SEED", 0);
-    const std::uint64_t seeds = number_from_environment("WEFT_SIM_SEEDS", 200);
     std::size_t losses = 0, delivered = 0, replayed = 0;
-    for (std::uint64_t seed = only != 0 ? only : 1; seed <= (only != 0 ? only : seeds); ++seed) {
-        const Outcome outcome = run(seed, Faults::any);
-        ASSERT_EQ(outcome.violation, "") << "WEFT_SIM_SEED=" << seed << " shows it; it ended so:\n" << outcome.trace;
-        losses += outcome.losses;
-        delivered += outcome.delivered;
-        replayed += outcome.replayed;
-    }
+    run_seeds(
+        200, [](std::uint64_t seed) { return run(seed, Faults::any); },
+        [&](const Outcome& outcome) {
+            losses += outcome.losses;
+            delivered += outcome.delivered;
+            replayed += outcome.replayed;
+        });
     EXPECT_GT(delivered, replayed);
     EXPECT_GT(replayed, 0u);
     std::printf("%zu delivered, %zu of them from history, %zu losses told\n", delivered, replayed, losses);
@@ -104,24 +92,10 @@ TEST(MeshHistory, TellsNoLossWhenOneNodeAtATimeIsKilled) {
     EXPECT_GT(replayed, 0u);
 }
 
-// The checks are worth nothing if they pass whatever the broker does.
-struct Sabotage {
-    const char* name;
-    Bug bug;
-    const char* rule;  // that must be found broken, how the violation begins
-};
-
 class SabotagedHistory : public testing::TestWithParam<Sabotage> {};
 
 TEST_P(SabotagedHistory, IsFoundOut) {
-    std::size_t found = 0;
-    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
-        const Outcome outcome = run(seed, Faults::any, GetParam().bug);
-        if (outcome.violation.empty()) continue;  // this run gave the bug no occasion
-        ++found;
-        EXPECT_EQ(outcome.violation.substr(0, std::strlen(GetParam().rule)), GetParam().rule) << "seed " << seed;
-    }
-    EXPECT_GE(found, 3u);
+    expect_found_out(GetParam(), 40, [](std::uint64_t seed, Bug bug) { return run(seed, Faults::any, bug); });
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, SabotagedHistory,
@@ -131,7 +105,7 @@ INSTANTIATE_TEST_SUITE_P(Every, SabotagedHistory,
                                          Sabotage{"ForgottenDedup", Bug::forget_dedup, "P2"},
                                          Sabotage{"LiveBeforeHistory", Bug::live_before_history, "P"},
                                          Sabotage{"NoAntiEntropy", Bug::no_digests, ""}),
-                         [](const auto& info) { return info.param.name; });
+                         name_of);
 
 }  // namespace
 }  // namespace weft::simulation

@@ -1,5 +1,4 @@
-// Meshes of 2 to 4 nodes under faults, each run following from one seed. WEFT_SIM_SEEDS=n runs n seeds, WEFT_SIM_SEED=n
-// that one alone.
+// Meshes of 2 to 7 nodes under faults, each run following from one seed (seeds.hpp).
 //
 //   P1  a worker gets the publications of one publisher to one channel in order
 //   P2  and none of them twice
@@ -8,25 +7,15 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <string>
 
-#include "simulation/simulated_mesh.hpp"
+#include "simulation/seeds.hpp"
 
 namespace weft::simulation {
 namespace {
 
 using namespace std::chrono_literals;
 
-std::uint64_t number_from_environment(const char* name, std::uint64_t otherwise) {
-    const char* const text = std::getenv(name);
-    return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
-
-struct Outcome {
-    std::string violation;  // empty: none
-    std::string trace;
+struct Outcome : Ending {
     std::size_t gaps, accepted, delivered;
 };
 
@@ -46,7 +35,7 @@ void let_something_go_wrong(SimulatedWorld& world, SimulatedMesh& mesh) {
 Outcome run(std::uint64_t seed, Bug bug = Bug::none, bool calm = false) {
     SimulatedWorld world(seed);
     MeshPlan plan;
-    plan.nodes = 2 + world.below(3);
+    plan.nodes = some_nodes(world);
     plan.workers_per_node = 1 + world.below(2);
     plan.channels = 1 + world.below(3);
     plan.linger = world.chance(0.3) ? 2000ms : 60'000ms;
@@ -71,20 +60,18 @@ Outcome run(std::uint64_t seed, Bug bug = Bug::none, bool calm = false) {
     world.run_for(2s);
     if (mesh.violation().empty()) mesh.check_losses();
     if (mesh.violation().empty()) mesh.check_convergence();
-    return {mesh.violation(), world.trace(), mesh.gaps_told(), mesh.accepted(), mesh.delivered()};
+    return {{mesh.violation(), world.trace()}, mesh.gaps_told(), mesh.accepted(), mesh.delivered()};
 }
 
 TEST(Mesh, LosesNothingInSilenceWhateverFails) {
-    const std::uint64_t only = number_from_environment("WEFT_SIM_SEED", 0);
-    const std::uint64_t seeds = number_from_environment("WEFT_SIM_SEEDS", 200);
     std::size_t gaps = 0, accepted = 0, delivered = 0;
-    for (std::uint64_t seed = only != 0 ? only : 1; seed <= (only != 0 ? only : seeds); ++seed) {
-        const Outcome outcome = run(seed);
-        ASSERT_EQ(outcome.violation, "") << "WEFT_SIM_SEED=" << seed << " shows it; it ended so:\n" << outcome.trace;
-        gaps += outcome.gaps;
-        accepted += outcome.accepted;
-        delivered += outcome.delivered;
-    }
+    run_seeds(
+        200, [](std::uint64_t seed) { return run(seed); },
+        [&](const Outcome& outcome) {
+            gaps += outcome.gaps;
+            accepted += outcome.accepted;
+            delivered += outcome.delivered;
+        });
     // The runs were worth something: much was published and delivered, and the faults made gaps.
     EXPECT_GT(accepted, 0u);
     EXPECT_GT(delivered, accepted);
@@ -118,25 +105,10 @@ TEST(Mesh, NoticesItselfWhenAPeersPublicationGoesMissing) {
     EXPECT_GT(gaps, 0u);
 }
 
-// The checks are worth nothing if they pass whatever the broker does.
-struct Sabotage {
-    const char* name;
-    Bug bug;
-    const char* rule;  // that must be found broken, how the violation begins
-};
-
 class SabotagedMesh : public testing::TestWithParam<Sabotage> {};
 
 TEST_P(SabotagedMesh, IsFoundOut) {
-    std::size_t found = 0;
-    constexpr std::uint64_t kSeeds = 15;
-    for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
-        const Outcome outcome = run(seed, GetParam().bug);
-        if (outcome.violation.empty()) continue;  // this run gave the bug no occasion
-        ++found;
-        EXPECT_EQ(outcome.violation.substr(0, std::strlen(GetParam().rule)), GetParam().rule) << "seed " << seed;
-    }
-    EXPECT_GE(found, 3u);
+    expect_found_out(GetParam(), 15, [](std::uint64_t seed, Bug bug) { return run(seed, bug); });
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, SabotagedMesh,
@@ -146,7 +118,7 @@ INSTANTIATE_TEST_SUITE_P(Every, SabotagedMesh,
                                          Sabotage{"HiddenGap", Bug::hide_gap, "P3"},
                                          Sabotage{"HiddenGapOfASubscription", Bug::hide_subscribed_gap, "P3"},
                                          Sabotage{"LostInterest", Bug::lose_interest, ""}),
-                         [](const auto& info) { return info.param.name; });
+                         name_of);
 
 }  // namespace
 }  // namespace weft::simulation

@@ -37,6 +37,11 @@ enum class Bug {
     // Of acknowledgements:
     hide_ids,             // peers aren't told that an id is the publisher's
     acknowledge_at_once,  // and not when a peer has it
+    // Of members:
+    forget_member,       // a worker isn't told of one that came
+    keep_ghost,          // one that goes isn't taken off
+    skip_peer_member,    // a peer's whole set comes without one
+    lose_member_change,  // of a peer, between its link and the broker
 };
 
 /// How bad the connections are; changed while the simulation runs.
@@ -55,6 +60,8 @@ struct MeshPlan {
     std::uint32_t history_count = 1000;
     std::size_t readers = 0;     // clients of those, which go from node to node
     std::size_t publishers = 0;  // with ids of their own; then they, and nobody else, publish there, with ack peer
+    std::size_t rooms = 0;       // "room:0" and on: channels with members, who come and go at every node
+    bool skewed = true;          // each node has a clock of its own, which is hours off and runs up to 1 % fast or slow
     Bug bug = Bug::none;
 };
 
@@ -72,6 +79,10 @@ struct Record {
     std::set<StreamId> copies;  // streams of the nodes that took it for new
 };
 
+/// Users of a room, by client id.
+using Members = std::map<std::uint64_t, std::string>;
+
+class SimulatedCrowd;
 class SimulatedMesh;
 class SimulatedNode;
 class SimulatedPublisher;
@@ -109,6 +120,7 @@ public:
 
 private:
     void connect_later();
+    [[nodiscard]] Instant now() const;
 
     SimulatedMesh& mesh_;
     std::string name_;
@@ -130,7 +142,15 @@ public:
     void tick();
     void pump();
 
-    /// When this life of the node began, and when it first had a link to `peer`; none if it never had.
+    [[nodiscard]] std::size_t index() const noexcept { return index_; }
+    /// What the node's own clocks say.
+    [[nodiscard]] Instant now() const noexcept;
+    [[nodiscard]] WallTime wall() const noexcept;
+    /// Who is in a room, as the node would tell it.
+    Members members(const std::string& room);
+
+    /// By the world's clock: when this life of the node began, and when it first had a link to `peer`; none if it never
+    /// had.
     [[nodiscard]] Instant started_at() const noexcept { return started_at_; }
     [[nodiscard]] std::optional<Instant> met(std::size_t peer) const;
 
@@ -140,6 +160,8 @@ private:
     friend class SimulatedMesh;
 
     void send(LinkId link, std::string_view frame) override;
+    /// What a worker would be answered at once.
+    v1::Frame ask(const v1::Frame& question);
     /// What the node's history of a channel holds, from a position on.
     v1::HistoryPage read(const std::string& channel, const std::string& after);
     void to_worker(Listening& link, std::string_view bytes);
@@ -151,7 +173,10 @@ private:
     std::map<std::size_t, std::unique_ptr<Peer>> peers_;
     std::map<LinkId, Listening*> dialers_up_;
     std::map<LinkId, Peer*> peers_up_;
-    v1::HistoryPage probed_;
+    v1::Frame probed_;
+    milliseconds ahead_{};       // of its clocks at the beginning of the world
+    milliseconds wall_ahead_{};  // of its wall clock besides
+    double pace_ = 1;
     Instant started_at_{};
     std::map<std::size_t, Instant> met_;
 };
@@ -219,6 +244,7 @@ public:
     void partition_two_nodes(milliseconds time);
     void crash_a_node(milliseconds down);
     void crash_a_worker();
+    void crash_a_crowd();
     void heal();  ///< no more partitions, everything that is down starts
 
     /// Lets every worker publish to / toggle its wish for channels by chance, until told to stop.
@@ -234,6 +260,9 @@ public:
     void check_losses();
     /// Of channels with history: every reader got what the mesh still knows, or was told; all nodes hold the same.
     void check_histories();
+    /// Of rooms: every node knows exactly who is there, and so does who was told of joins and leaves.
+    void check_members();
+    [[nodiscard]] std::size_t moves() const noexcept { return moves_; }  // into rooms and out of them
     [[nodiscard]] std::size_t losses_told() const noexcept { return losses_told_; }
     [[nodiscard]] std::size_t replayed() const noexcept { return replayed_; }
     void move_a_reader();
@@ -256,6 +285,7 @@ public:
 
 private:
     friend class DialingEnd;
+    friend class SimulatedCrowd;
     friend class SimulatedNode;
     friend class SimulatedWorker;
     friend class SimulatedReader;
@@ -267,6 +297,7 @@ private:
     std::string some_channel() { return "chat:" + std::to_string(world_.below(plan_.channels)); }
     void keep_ticking(std::size_t actor);
     void keep_working(std::size_t worker);
+    void keep_stirring(std::size_t crowd);
     bool bug_strikes(Bug bug);
 
     SimulatedWorld& world_;
@@ -275,6 +306,7 @@ private:
     std::vector<std::unique_ptr<SimulatedWorker>> workers_;
     std::vector<std::unique_ptr<SimulatedReader>> readers_;
     std::vector<std::unique_ptr<SimulatedPublisher>> publishers_;
+    std::vector<std::unique_ptr<SimulatedCrowd>> crowds_;
     std::map<std::string, std::set<std::string>> held_;  // by check_histories: data, by channel
     std::map<std::uint64_t, DialingEnd*> dialers_;       // by key, the living ones
     std::uint64_t next_key_ = 1;
@@ -289,7 +321,7 @@ private:
     bool publishing_ = false, toggling_ = false;
     std::string violation_;
     std::size_t gaps_told_ = 0, delivered_ = 0, bug_chances_ = 0, losses_told_ = 0, replayed_ = 0, sent_ = 0,
-                acknowledged_ = 0;
+                acknowledged_ = 0, moves_ = 0;
 };
 
 }  // namespace weft::simulation

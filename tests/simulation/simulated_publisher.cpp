@@ -87,18 +87,4 @@ void SimulatedMesh::move_a_publisher() {
     if (!publishers_.empty()) publishers_[world_.below(publishers_.size())]->move_to(world_.below(nodes_.size()));
 }
 
-void SimulatedMesh::check_acknowledged() {
-    for (const auto& publisher : publishers_) {
-        if (publisher->waiting()) return violate("no convergence: " + publisher->name() + " is not acknowledged");
-    }
-    for (const auto& [request, record] : records_) {
-        if (!record.own_id || !record.accepted) continue;
-        if (!held_[record.channel].contains(std::to_string(request))) {
-            return violate("P4: publication " + std::to_string(request) + " on " + record.channel +
-                           " was acknowledged by " + std::string(1, static_cast<char>('a' + record.node)) + " at " +
-                           std::to_string(record.accepted_at.time_since_epoch().count()) + " ms, and no node has it");
-        }
-    }
-}
-
 }  // namespace weft::simulation

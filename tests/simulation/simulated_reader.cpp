@@ -2,21 +2,14 @@
 
 #include <charconv>
 
+#include "simulation/names.hpp"
+
 namespace weft::simulation {
-namespace {
-
-Position parse(const std::string& text) {
-    auto position = Position::parse(text);
-    return position ? *position : Position{};
-}
-
-}  // namespace
-
 SimulatedReader::SimulatedReader(SimulatedMesh& mesh, std::size_t index)
     : mesh_(mesh), name_("reader " + std::to_string(index)), channel_(mesh.some_kept_channel()) {}
 
 void SimulatedReader::move_to(std::size_t node) {
-    mesh_.world_.trace(name_ + " of " + channel_ + " goes to node " + std::string(1, static_cast<char>('a' + node)));
+    mesh_.world_.trace(name_ + " of " + channel_ + " goes to node " + node_name(node));
     state_ = State::away;
     end_.reset();
     v1::Hello hello;
@@ -131,62 +124,6 @@ void SimulatedReader::told(const char* what) {
 
 void SimulatedMesh::move_a_reader() {
     if (!readers_.empty()) readers_[world_.below(readers_.size())]->move_to(world_.below(nodes_.size()));
-}
-
-void SimulatedMesh::check_histories() {
-    for (std::size_t i = 0; i < plan_.kept_channels; ++i) {
-        const std::string channel = "kept:" + std::to_string(i);
-        Position known;
-        std::optional<std::set<std::string>> held;
-        for (const auto& node : nodes_) {
-            std::set<std::string> here;
-            std::string after;
-            for (bool complete = false; !complete;) {
-                const v1::HistoryPage page = node->read(channel, after);
-                Position at = parse(page.start());
-                for (const v1::Publication& event : page.events()) {
-                    at.set(event.stream(), event.number());
-                    if (event.repeat()) continue;
-                    if (!here.insert(event.data()).second) {
-                        return violate("P2: a node's history of " + channel + " gives publication " + event.data() +
-                                       " twice");
-                    }
-                }
-                known.merge(at);
-                after = at.text();
-                complete = page.complete();
-            }
-            if (held && *held != here) {
-                return violate("P5: of " + channel + " one node holds " + std::to_string(held->size()) +
-                               " entries, another " + std::to_string(here.size()) + ", and not the same");
-            }
-            held = std::move(here);
-        }
-        held_[channel] = *held;
-        for (const auto& reader : readers_) {
-            if (reader->channel() == channel) check_reader(*reader, known);
-        }
-    }
-}
-
-void SimulatedMesh::check_reader(const SimulatedReader& reader, const Position& known) {
-    if (!reader.began_at()) return;
-    if (!reader.live()) return violate("no convergence: " + reader.name() + " is still waiting");
-    for (const auto& [request, record] : records_) {
-        if (!record.accepted || record.channel != reader.channel() || reader.has(request)) continue;
-        const std::uint64_t* const started_at = reader.start().find(record.stream);
-        const bool owed =
-            record.accepted_at > *reader.began_at() && (started_at == nullptr || record.number > *started_at);
-        // What only nodes had that crashed, nobody knows of any more.
-        const std::uint64_t* const top = known.find(record.stream);
-        const bool lost_for_all = record.own_id ? !held_[record.channel].contains(std::to_string(request))
-                                                : top == nullptr || *top < record.number;
-        if (!owed || lost_for_all || reader.told_at() >= record.accepted_at) continue;
-        return violate("P3: " + reader.name() + " never got publication " + std::to_string(request) + " on " +
-                       reader.channel() + ", number " + std::to_string(record.number) + ", accepted at " +
-                       std::to_string(record.accepted_at.time_since_epoch().count()) +
-                       " ms, nor was it told of a loss");
-    }
 }
 
 }  // namespace weft::simulation

@@ -53,9 +53,12 @@ public:
 
     /// The last kMaxTrace lines are kept, for the report of a failing seed.
     void trace(std::string line) {
+        if (trace_ended_) return;
         if (trace_.size() == kMaxTrace) trace_.pop_front();
         trace_.push_back(std::to_string(now_.time_since_epoch().count()) + " ms  " + std::move(line));
     }
+    /// Nothing is added from here on.
+    void end_trace() noexcept { trace_ended_ = true; }
     [[nodiscard]] std::string trace() const {
         std::string text;
         for (const std::string& line : trace_) text += "  " + line + "\n";
@@ -77,6 +80,7 @@ private:
     std::uint64_t asked_ = 0;
     std::priority_queue<Event> events_;
     std::deque<std::string> trace_;
+    bool trace_ended_ = false;
 };
 
 }  // namespace weft::simulation

@@ -127,9 +127,14 @@ protected:
     Peer enter_echo(const DeflateParameters& agreed) { return enter(agreed, echo_); }
 
     EndpointSettings echo_;
-    CountingCodec codec_;
-    WireTable wires_{counters};
-    WebSocketWire& plain_ = wires_.add(codec_);
+    std::vector<std::unique_ptr<Codec>> codecs_ = [] {
+        std::vector<std::unique_ptr<Codec>> codecs;
+        codecs.push_back(std::make_unique<CountingCodec>());
+        return codecs;
+    }();
+    CountingCodec& codec_ = static_cast<CountingCodec&>(*codecs_.front());
+    WireTable wires_{codecs_, counters};
+    WebSocketWire& plain_ = wires_.plain({});
 };
 
 TEST_F(GatewayCompression, EncodesAndCompressesOnceForAllThatAgreedToTheSame) {

@@ -154,6 +154,7 @@ public:
 class CountingCodec final : public Codec {
 public:
     explicit CountingCodec(bool binary = false) : binary_(binary) {}
+    [[nodiscard]] std::string_view name() const noexcept override { return json_.name(); }
     [[nodiscard]] std::string_view subprotocol() const noexcept override { return json_.subprotocol(); }
     [[nodiscard]] bool binary() const noexcept override { return binary_; }
     tl::expected<Command, CommandError> decode(std::string_view message) override { return json_.decode(message); }

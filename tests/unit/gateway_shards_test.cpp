@@ -103,6 +103,7 @@ TEST_F(GatewayShards, SendsWhatBelongsToAChannelToItsShardAndAllElseToTheFirst) 
         run();
         EXPECT_EQ(take(i), (Lines{"subscribe " + channel, "publish 1 " + channel + " 7 by ann",
                                   "signal 0 " + channel + " typing by ann", "unsubscribe " + channel}));
+        EXPECT_EQ(ann.take(), Lines{"unsubscribed#3 " + channel});
     }
     say(ann, rpc("weft.time", "4"));
     run();
@@ -210,17 +211,13 @@ TEST_F(GatewayShards, MovesChannelsWhenWeftdComesBackWithAnotherNumber) {
         start(after);
         run();
         ASSERT_EQ(gateway().links(), after);
-        EXPECT_EQ(counters.pending.value(), after == 4 ? 3U : 0U);
-        if (after != 4) {
-            EXPECT_EQ(ann.take(), Lines(4, "error#waits 4017 retry 1000"));
-            for (const std::string& channel : channels) {
-                shard(shard_of(channel, after)).send(publication(channel, "5", "k.5"));
-            }
-            run();
-            std::size_t events = 0;
-            for (const std::string& line : ann.take()) events += line.starts_with("event ") ? 1 : 0;
-            EXPECT_EQ(events, channels.size()) << after;
+        EXPECT_EQ(counters.pending.value(), 0U);
+        EXPECT_EQ(ann.take(), Lines(4, "error#waits 4017 retry 1000"));
+        for (const std::string& channel : channels) {
+            shard(shard_of(channel, after)).send(publication(channel, "5", "k.5"));
         }
+        run();
+        EXPECT_EQ(ann.take().size(), channels.size()) << after;
         hang_up(ann);
         run();
         for (unsigned i = 0; i < gateway().links(); ++i) cut(i);

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "codec/json_scanner.hpp"
+
 namespace weft {
 namespace {
 
@@ -230,7 +232,7 @@ TEST(JsonCodec, RefusesWhatIsNotUtf8InAnyString) {
                 EXPECT_NE(d.message().find("not UTF-8"), std::string::npos) << d.message();
                 EXPECT_TRUE(simdjson::validate_utf8(d.error().message));
             }
-            EXPECT_NE(JsonCodec().check(string), "") << string;
+            EXPECT_NE(check_json(string), "") << string;
         }
     }
 }
@@ -241,10 +243,10 @@ TEST(JsonCodec, RefusesEveryTruncationOfAMessage) {
     ASSERT_TRUE(Decoded(whole).ok());
     for (std::size_t size = 0; size < whole.size(); ++size) {
         EXPECT_FALSE(Decoded(whole.substr(0, size)).ok()) << size;
-        // Exactly as long as it says, for the sanitizers: check() promises to read nothing behind the text.
+        // Exactly as long as it says, for the sanitizers: check_json() promises to read nothing behind the text.
         const std::unique_ptr<char[]> exact(new char[size]);
         whole.copy(exact.get(), size);
-        EXPECT_NE(JsonCodec().check({exact.get(), size}), "") << size;
+        EXPECT_NE(check_json({exact.get(), size}), "") << size;
     }
 }
 
@@ -255,15 +257,15 @@ TEST(JsonCodec, BoundsTheNestingOfAMessage) {
     ASSERT_FALSE(deep.ok());
     EXPECT_NE(deep.message().find("nested too deep"), std::string::npos);
     EXPECT_FALSE(Decoded(publish_of(nested(1000000))).ok());
-    EXPECT_EQ(JsonCodec().check(nested(kMaxDepth)), "");
-    EXPECT_NE(JsonCodec().check(nested(kMaxDepth + 1)), "");
+    EXPECT_EQ(check_json(nested(kMaxDepth)), "");
+    EXPECT_NE(check_json(nested(kMaxDepth + 1)), "");
     std::string mixed;  // an object inside an array inside an object …
     for (std::size_t i = 0; i < kMaxDepth / 2; ++i) mixed += R"([{"a":)";
     mixed += '1';
     for (std::size_t i = 0; i < kMaxDepth / 2; ++i) mixed += "}]";
-    EXPECT_EQ(JsonCodec().check(mixed), "");
+    EXPECT_EQ(check_json(mixed), "");
     mixed[mixed.size() - 2] = ']';
-    EXPECT_NE(JsonCodec().check(mixed), "") << "closed by the wrong bracket";
+    EXPECT_NE(check_json(mixed), "") << "closed by the wrong bracket";
 }
 
 TEST(JsonCodec, BoundsTheNestingFurtherWhenAsked) {
@@ -274,9 +276,9 @@ TEST(JsonCodec, BoundsTheNestingFurtherWhenAsked) {
     JsonCodec codec(5);
     EXPECT_TRUE(codec.decode(message(3))) << "the message and its payload count";
     EXPECT_FALSE(codec.decode(message(4)));
-    EXPECT_EQ(codec.check(nested(5)), "");
-    EXPECT_NE(codec.check(nested(6)), "");
-    EXPECT_NE(JsonCodec(1000).check(nested(kMaxDepth + 1)), "") << "never more than what a message may be nested";
+    EXPECT_EQ(check_json(nested(5), 5), "");
+    EXPECT_NE(check_json(nested(6), 5), "");
+    EXPECT_NE(check_json(nested(kMaxDepth + 1), 1000), "") << "never more than what a message may be nested";
 }
 
 TEST(JsonCodec, TakesTheFirstOfDuplicateMembers) {
@@ -451,13 +453,13 @@ TEST(JsonCodec, AnswersAnErrorToTheIdWhereItCouldBeRead) {
 TEST(JsonCodec, ChecksJsonValuesOfAnyKind) {
     for (const char* good : {"1", " 1 ", "\"\"", "null", "[]", R"({"a":[true,false,null]})", "\t[1]\r\n", "-0.0e-0",
                              "123456789012345678901234567890", "\"\xc3\xa9 and sixteen bytes more\""}) {
-        EXPECT_EQ(JsonCodec().check(good), "") << good;
+        EXPECT_EQ(check_json(good), "") << good;
     }
-    EXPECT_EQ(JsonCodec().check("[1,]"), "not valid JSON at byte 3: expected a value");
-    EXPECT_EQ(JsonCodec().check(""), "not valid JSON at byte 0: expected a value");
-    EXPECT_EQ(JsonCodec().check("1 2"), "not valid JSON at byte 2: something follows the value");
-    EXPECT_EQ(JsonCodec().check(std::string_view("1\0", 2)), "not valid JSON at byte 1: something follows the value");
-    EXPECT_EQ(JsonCodec().check(std::string_view("\"a\0\"", 4)),
+    EXPECT_EQ(check_json("[1,]"), "not valid JSON at byte 3: expected a value");
+    EXPECT_EQ(check_json(""), "not valid JSON at byte 0: expected a value");
+    EXPECT_EQ(check_json("1 2"), "not valid JSON at byte 2: something follows the value");
+    EXPECT_EQ(check_json(std::string_view("1\0", 2)), "not valid JSON at byte 1: something follows the value");
+    EXPECT_EQ(check_json(std::string_view("\"a\0\"", 4)),
               "not valid JSON at byte 2: a control character in a string must be escaped");
 }
 
@@ -471,7 +473,7 @@ TEST(JsonCodec, FindsEveryByteThatStopsAStringWhereverItStands) {
                 const std::string text = '"' + inside + '"';
                 const bool good = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
                 // A backslash makes an unknown escape "\a", or at the end one that eats the closing quote.
-                ASSERT_EQ(JsonCodec().check(text).empty(), good) << size << ' ' << at << ' ' << byte;
+                ASSERT_EQ(check_json(text).empty(), good) << size << ' ' << at << ' ' << byte;
             }
         }
     }

@@ -93,7 +93,7 @@ TEST(ShardConfig, FindsAddressesThatShardsCannotHave) {
     Config high = node(4);
     high.mesh.listen = "tcp://127.0.0.1:65533";
     EXPECT_EQ(wrong_shards(high),
-              "4 shards have no addresses at \"tcp://127.0.0.1:65533\": the last would be at a port over 65535");
+              "4 shards have no addresses at \"tcp://127.0.0.1:65533\": one would be at a port over 65535");
     Config near = node(4);
     near.mesh.peers = {"tcp://127.0.0.1:7403"};
     EXPECT_EQ(wrong_shards(near),
@@ -106,7 +106,34 @@ TEST(ShardConfig, FindsAddressesThatShardsCannotHave) {
     EXPECT_NE(wrong_shards(http), "");
     Config deep = node(11);
     deep.workers.listen = "ipc:///" + std::string(104, 'x');
-    EXPECT_NE(wrong_shards(deep).find("the last would be at \"ipc:///xxx"), std::string::npos);
+    EXPECT_NE(wrong_shards(deep).find("one would be at \"ipc:///xxx"), std::string::npos);
+}
+
+TEST(ShardConfig, IsReadFromAFile) {
+    Config defaults;
+    defaults.node = "a";
+    EXPECT_EQ(parse_config("", "w.yaml", defaults)->shards, 1U);
+    EXPECT_EQ(parse_config("shards: 16\n", "w.yaml", defaults)->shards, 16U);
+    const struct {
+        const char* text;
+        const char* error;
+    } cases[] = {
+        {"shards: 0\n", "w.yaml:1:9: shards: \"0\" is not a number of shards; expected 1 to 16"},
+        {"shards: 17\n", "w.yaml:1:9: shards: \"17\" is not a number of shards; expected 1 to 16"},
+        {"shards: two\n", "w.yaml:1:9: shards: \"two\" is not a number of shards; expected 1 to 16"},
+        {"shards: [2]\n", "w.yaml:1:9: shards: is a list; expected a number"},
+        {"workers: {listen: \"tcp://127.0.0.1:65535\"}\nshards: 2\n",
+         "w.yaml:2:9: shards: 2 shards have no addresses at \"tcp://127.0.0.1:65535\": one would be at a port "
+         "over 65535"},
+    };
+    for (const auto& one : cases) {
+        const auto config = parse_config(one.text, "w.yaml", defaults);
+        ASSERT_FALSE(config) << one.text;
+        EXPECT_EQ(config.error().front().text(), one.error);
+    }
+    Config wanted = defaults;
+    wanted.shards = 2;
+    EXPECT_EQ(keys_that_need_a_restart(defaults, wanted), std::vector<std::string>{"shards"});
 }
 
 TEST(WrongShard, IsSaidToWhoDialsIt) {

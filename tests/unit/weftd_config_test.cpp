@@ -157,10 +157,12 @@ TEST(WeftdConfig, NamesPlaceKeyFaultAndExpectationOfEveryError) {
          "loopback address"},
         // Shapes.
         {"just words",
-         "w.yaml:1:1: is not a map; expected keys with values (node, workers, mesh, log, limits, history, http, "
+         "w.yaml:1:1: is not a map; expected keys with values (node, shards, workers, mesh, log, limits, history, "
+         "http, "
          "publish, hooks, services)"},
         {"- node",
-         "w.yaml:1:1: is not a map; expected keys with values (node, workers, mesh, log, limits, history, http, "
+         "w.yaml:1:1: is not a map; expected keys with values (node, shards, workers, mesh, log, limits, history, "
+         "http, "
          "publish, hooks, services)"},
         {"workers: ipc:///x", "w.yaml:1:10: workers: is not a map; expected keys with values (listen, mode, group)"},
         {"node: [a]", "w.yaml:1:7: node: is a list; expected a name"},

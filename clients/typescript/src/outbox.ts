@@ -1,17 +1,10 @@
 import type { Frame } from './codec.js';
 import { deadline } from './deadline.js';
 import { localError, WeftError, Code } from './errors.js';
+import type { CallOptions } from './options.js';
 import { Pace } from './pace.js';
 import type { Limits } from './payloads.js';
 import { errorOf, type Session } from './session.js';
-
-/** How a call may be bounded. */
-export interface CallOptions {
-  /** Milliseconds from the call to its answer, waiting for a connection included. */
-  timeoutMs?: number;
-  /** Ends the wait; the promise is rejected with the signal's reason. What was sent is not called back. */
-  signal?: AbortSignal;
-}
 
 /** What is done with a command beyond sending it once. */
 export interface CommandManners extends CallOptions {
@@ -146,6 +139,11 @@ export class Outbox {
     return true;
   }
 
+  /** Takes the right to send something beside the commands; false if the server wouldn't have it now. */
+  mayPass(): boolean {
+    return this.#pace.take(Date.now()) === 0;
+  }
+
   /** Sends what may be sent. */
   flush(): void {
     clearTimeout(this.#timer);
@@ -179,7 +177,9 @@ export class Outbox {
       }
       command.session = this.#session;
       unanswered += 1;
-      this.#session!.send(command.frame);
+      if (!this.#session!.send(command.frame)) {
+        this.#settle(command, new WeftError(Code.messageTooLarge, 'message_too_large', 'longer than the server takes a message'), {});
+      }
     }
     return wait;
   }

@@ -28,9 +28,14 @@ export interface SessionOptions {
   ticketIn: 'subprotocol' | 'message';
   connectTimeoutMs: number;
   /** Silence after which a ping is sent; undefined for the server's own. */
-  heartbeatMs: number | undefined;
+  heartbeatMs?: number;
   pongTimeoutMs: number;
 }
+
+const USUAL_HEARTBEAT_MS = 30_000;
+const encoder = new TextEncoder();
+
+const byteLength = (message: string | Uint8Array) => (typeof message === 'string' ? encoder.encode(message) : message).length;
 
 /** What an `error` frame says. */
 export function errorOf({ payload = {} }: Frame): WeftError {
@@ -47,6 +52,7 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #listener: SessionListener;
   readonly #connection: TransportConnection;
+  #messageSize = Infinity;
   #ended = false;
   #lastError: WeftError | undefined;
   #lastHeard = 0;
@@ -70,8 +76,17 @@ export class Session {
     this.#cancelTimeout = deadline(options.connectTimeoutMs, () => this.#giveUp('no connection in time'));
   }
 
-  send(frame: Frame): void {
-    this.#connection.send(this.#options.codec.encode(frame));
+  /** Sends it, unless it is longer than the server takes, which would end the connection: then false. */
+  send(frame: Frame): boolean {
+    const message = this.#options.codec.encode(frame);
+    if (byteLength(message) > this.#messageSize) return false;
+    this.#connection.send(message);
+    return true;
+  }
+
+  /** Bytes that were sent and have not left yet. */
+  get buffered(): number {
+    return this.#connection.buffered;
   }
 
   /** Asks for a sign of life; without one in time the connection is given up. */
@@ -106,7 +121,8 @@ export class Session {
 
   #establish(info: Connected): void {
     this.#clearTimeout();
-    this.#watch(this.#options.heartbeatMs ?? info.heartbeatMs);
+    this.#messageSize = info.limits?.messageSize || Infinity;
+    this.#watch(this.#options.heartbeatMs ?? (info.heartbeatMs || USUAL_HEARTBEAT_MS));
     this.#listener.established(this, info);
   }
 

@@ -13,6 +13,7 @@ use IO::Socket::UNIX;
 use JSON::PP ();
 use Protocol::WebSocket::Frame;
 use Protocol::WebSocket::Handshake::Client;
+use Weft::Protobuf;
 use Socket qw(AF_UNIX PF_UNSPEC SOCK_STREAM SOL_SOCKET SO_LINGER SO_RCVBUF);
 use Time::HiRes qw(time);
 
@@ -80,6 +81,7 @@ sub open {
     my $self      = $class->dial(%to);
     my $handshake = Protocol::WebSocket::Handshake::Client->new(
         url => 'ws://' . ($to{authority} // 'localhost:' . ($to{port} // 80)) . ($to{path} // '/ws'));
+    $to{protocols} //= $ENV{WEFT_TEST_CODEC};    # what a file asks for that has others run again in another codec
     $handshake->req->subprotocol($to{protocols}) if defined $to{protocols};
     $handshake->req->origin($to{origin}) if defined $to{origin};
     my @headers = @{ $to{headers} // [] };
@@ -97,6 +99,7 @@ sub open {
     my $status = ($answer =~ m{^HTTP/1\.1 (\d+)})[0] // 0;
     die "the handshake was answered with: $answer\n" if $status != 101;
     $handshake->parse($answer);
+    $self->{binary} = $self->{answer} =~ /^Sec-WebSocket-Protocol: weft\.v1\.protobuf\r$/mi;
     @$self{qw(sent received)} = (0, length $self->{in});
     die 'the handshake is not valid: ' . ($handshake->error // 'incomplete') . "\n$answer\n" unless $handshake->is_done;
     return $self;
@@ -268,7 +271,19 @@ sub next_frame {
 
 sub encode { $json->encode($_[1]) }
 
-sub send_json { $_[0]->send_text($json->encode($_[1])) }
+# Of any codec: to a client of weft.v1.protobuf such a message, which it has in the shape of JSON.
+sub send_json {
+    my ($self, $message) = @_;
+    return $self->send_frame(binary => Weft::Protobuf::encode($message)) if $self->{binary};
+    return $self->send_text($json->encode($message));
+}
+
+# Publishes JSON text as it is, without an id.
+sub publish_json {
+    my ($self, $channel, $data) = @_;
+    return $self->send_frame(binary => Weft::Protobuf::publication($channel, $data)) if $self->{binary};
+    return $self->send_text(qq({"type":"publish","payload":{"channel":"$channel","data":$data}}));
+}
 
 # The next JSON message, decoded, its bytes under `raw`; pings on the way are answered (pong => 0 leaves them alone).
 sub next_message {
@@ -279,9 +294,15 @@ sub next_message {
 
 sub _read_message {
     my ($self, %options) = @_;
-    my $text    = $self->next_text(%options) // return;
-    my $message = eval { $json->decode($text) } or die "the server sent no JSON: $text\n";
-    $message->{raw} = $text;
+    my $text = $self->next_text(%options) // return;
+    return $self->_decode($text);
+}
+
+sub _decode {
+    my ($self, $text) = @_;
+    my $message = eval { $self->{binary} ? Weft::Protobuf::decode($text) : $json->decode($text) }
+        or die "the server sent what is not in its codec: $text\n$@";
+    $message->{raw} = $self->{binary} ? $json->encode($message) : $text;
     return $message;
 }
 
@@ -306,7 +327,7 @@ sub next_text {
             return if $options{quiet};
             die 'the server closed with ' . _show_close($frame) . " while a message was waited for\n";
         }
-        die "the server sent a frame with opcode $frame->{opcode}\n" if $frame->{opcode} != 1;
+        die "the server sent a frame with opcode $frame->{opcode}\n" if $frame->{opcode} != ($self->{binary} ? 2 : 1);
         return $frame->{payload};
     }
 }
@@ -409,8 +430,8 @@ sub read_close {
         last unless $next;
         if ($next->{opcode} == 8) { $frame = $next }
         elsif ($next->{opcode} == 9) { $self->send_frame(pong => $next->{payload}) unless $self->{silent} }
-        elsif ($next->{opcode} == 1) {
-            push @messages, eval { $json->decode($next->{payload}) } // { raw => $next->{payload} };
+        elsif ($next->{opcode} <= 2) {
+            push @messages, eval { $self->_decode($next->{payload}) } // { raw => $next->{payload} };
         }
     }
     my %close = (clean => !!$frame, messages => \@messages);
