@@ -220,11 +220,12 @@ TEST(WeftdConfig, SaysThatAKeyHasNoValueInItsLine) {
 }
 
 TEST(WeftdConfig, ReportsAllErrorsOfAFileInTheirOrder) {
-    EXPECT_EQ(errors("nod: a\nlog: {format: xml, level: loud}\nmesh: {curve: {}}"),
-              "w.yaml:1:1: nod: unknown key; did you mean \"node\"?\n"
-              "w.yaml:2:15: log.format: \"xml\" is not a log format; expected text or json\n"
-              "w.yaml:2:27: log.level: \"loud\" is not a log level; expected debug, info, warn or error\n"
-              "w.yaml:3:8: mesh.curve: not supported yet");
+    EXPECT_EQ(
+        errors("nod: a\nlog: {format: xml, level: loud}\nhooks: {timeout: 1}"),
+        "w.yaml:1:1: nod: unknown key; did you mean \"node\"?\n"
+        "w.yaml:2:15: log.format: \"xml\" is not a log format; expected text or json\n"
+        "w.yaml:2:27: log.level: \"loud\" is not a log level; expected debug, info, warn or error\n"
+        "w.yaml:3:18: hooks.timeout: \"1\" is not a duration; expected a number with ms, s, m or h, such as 250ms");
 }
 
 TEST(WeftdConfig, WhatHoldsForAllHooksMayStandBehindThem) {
