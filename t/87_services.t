@@ -46,7 +46,7 @@ sub service {
 }
 
 check 'a method that nobody answers is not found' => sub {
-    is(rpc($node->client, 'sum.add', [ 1, 2 ])->{payload}{code}, 4018, '4018');
+    is(rpc($node->client, 'sum.add', [ 1, 2 ])->{payload}{code}, 4018, 'the code says so');
 };
 
 my $one = service('one');
@@ -75,7 +75,7 @@ check 'calls go to the service with the least to do' => sub {
 
 check 'a service that takes too long: its caller is told, and a late answer is nobody\'s' => sub {
     my $client = $node->client;
-    is(rpc($client, 'sum.slow', 3)->{payload}{code}, 4019, '4019');
+    is(rpc($client, 'sum.slow', 3)->{payload}{code}, 4019, 'the code says so');
     ok(wait_for { metric('weftd_service_late_answers_total') == 1 }, 'the late answer is counted');
     is(rpc($client, 'sum.add', [3])->{payload}{result}{sum}, 3, 'and the next is right');
 };

@@ -33,7 +33,7 @@ tl::expected<std::string, RpcError> call_builtin(std::string_view method, std::s
     if (method == "weft.time") {
         std::string result =
             R"({"time":")" + rfc3339(wall) + R"(","unix_ms":)" + std::to_string(wall.time_since_epoch().count());
-        append_json_string(result += R"(,"node":)", node);
+        add_json_string(result += R"(,"node":)", node);
         return result += '}';
     }
     // A cut in the middle of a UTF-8 character would make the answer unreadable as a protobuf string.

@@ -9,7 +9,7 @@
 namespace weft {
 
 /// Adds `text`, which is UTF-8, with its quotes.
-inline void append_json_string(std::string& json, std::string_view text) {
+inline void add_json_string(std::string& json, std::string_view text) {
     json += '"';
     for (const char c : text) {
         if (c == '"' || c == '\\') {

@@ -22,7 +22,7 @@ public:
     }
     void string(std::string_view name, std::string_view value) {
         member(name);
-        append_json_string(json_, value);
+        add_json_string(json_, value);
     }
     void json(std::string_view name, std::string_view value) {
         if (value.empty()) return;
@@ -34,7 +34,7 @@ public:
 private:
     void member(std::string_view name) {
         if (json_.size() > 1) json_ += ',';
-        append_json_string(json_, name);
+        add_json_string(json_, name);
         json_ += ':';
     }
     std::string json_;
@@ -202,7 +202,7 @@ tl::expected<HookAnswer, std::string> parse_hook_answer(Hook hook, std::string_v
             answer.value = result;
             break;
         }
-        case Hook::publish: answer.value = raw_member(body, "data"); break;
+        case Hook::publish: answer.value = raw_value(body, "data"); break;
         case Hook::connect:
             if (auto read = parse_connect(object, body, answer); !read) return tl::unexpected(read.error());
             break;

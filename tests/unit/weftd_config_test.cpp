@@ -140,8 +140,9 @@ TEST(WeftdConfig, NamesPlaceKeyFaultAndExpectationOfEveryError) {
         {"hooks: {rpc: {url: http://x, channels: [a]}}",
          "w.yaml:1:30: hooks.rpc.channels: unknown key; did you mean \"hooks.subscribe.channels\"?"},
         {"hooks: {rpc: {url: http://x, methods: [a**]}}",
-         "w.yaml:1:39: hooks.rpc.methods: method pattern \"a**\" has \"**\" elsewhere than alone in its last segment, "
-         "expected it there"},
+         "w.yaml:1:39: hooks.rpc.methods: method pattern \"a**\" has \"**\" in its first segment, expected \"a.**\" "
+         "for what "
+         "is below it, or \"**\" alone"},
         {"hooks: {timout: 1s}", "w.yaml:1:9: hooks.timout: unknown key; did you mean \"hooks.timeout\"?"},
         {"hooks: {concurrency: 0}",
          "w.yaml:1:22: hooks.concurrency: \"0\" is not it; expected a number from 1 to 10000"},
@@ -219,11 +220,12 @@ TEST(WeftdConfig, SaysThatAKeyHasNoValueInItsLine) {
 }
 
 TEST(WeftdConfig, ReportsAllErrorsOfAFileInTheirOrder) {
-    EXPECT_EQ(errors("nod: a\nlog: {format: xml, level: loud}\nmesh: {curve: {}}"),
-              "w.yaml:1:1: nod: unknown key; did you mean \"node\"?\n"
-              "w.yaml:2:15: log.format: \"xml\" is not a log format; expected text or json\n"
-              "w.yaml:2:27: log.level: \"loud\" is not a log level; expected debug, info, warn or error\n"
-              "w.yaml:3:8: mesh.curve: not supported yet");
+    EXPECT_EQ(
+        errors("nod: a\nlog: {format: xml, level: loud}\nhooks: {timeout: 1}"),
+        "w.yaml:1:1: nod: unknown key; did you mean \"node\"?\n"
+        "w.yaml:2:15: log.format: \"xml\" is not a log format; expected text or json\n"
+        "w.yaml:2:27: log.level: \"loud\" is not a log level; expected debug, info, warn or error\n"
+        "w.yaml:3:18: hooks.timeout: \"1\" is not a duration; expected a number with ms, s, m or h, such as 250ms");
 }
 
 TEST(WeftdConfig, WhatHoldsForAllHooksMayStandBehindThem) {
