@@ -379,6 +379,54 @@ TEST_F(PresenceTest, KeepsTheMembersOfAPartedNodeForAWhileAndAgreesWhenItIsBack)
     EXPECT_EQ(members(a, wa), members(b, wb));
 }
 
+TEST_F(PresenceTest, MakesTwoMembersOfTwoConnectionsThatTookOnePlaceWhileNodesWereParted) {
+    Node& a = node("a");
+    Node& b = node("b");
+    const LinkId wa = worker(a);
+    const LinkId wb = worker(b);
+    meet(a, b);
+    pass(6s);
+    join(a, wa, 1, "ann");
+    leave(a, wa, 1);
+    part(a, b);
+    join(a, wa, 2, "ann");
+    join(b, wb, 3, "ann");
+    EXPECT_EQ(members(a, wa), Told{"ann"});
+    EXPECT_EQ(members(b, wb), Told{"ann"});
+    told(wa);
+    meet(a, b);
+    pass(15s);
+    for (Node* const one : {&a, &b}) {
+        const v1::MembersPage page = read(*one, one == &a ? wa : wb);
+        ASSERT_EQ(page.members_size(), 2) << one->name;
+        EXPECT_EQ(page.members(0).id(), 1u);
+        EXPECT_EQ(page.members(0).client_id(), 2u) << "the lowest client id keeps it";
+        EXPECT_EQ(page.members(1).id(), 3u);
+        EXPECT_EQ(page.members(1).client_id(), 3u);
+    }
+    EXPECT_EQ(told(wa), Told{"+ann"});
+}
+
+TEST_F(PresenceTest, GivesAClientItsPlaceBackFromWhoTookIt) {
+    Node& a = node("a");
+    const LinkId before = worker(a);
+    const LinkId other = worker(a);
+    pass(2s);
+    join(a, before, 1, "ann");
+    lose_worker(a, before);
+    join(a, other, 2, "ann");
+    EXPECT_EQ(members(a, other), Told{"ann"});
+    const LinkId again = worker(a);  // the worker's link is back, and its client was there all the time
+    join(a, again, 1, "ann");
+    const v1::MembersPage page = read(a, other);
+    ASSERT_EQ(page.members_size(), 2);
+    EXPECT_EQ(page.members(0).client_id(), 1u);
+    EXPECT_EQ(page.members(1).client_id(), 2u);
+    leave(a, again, 1, true);
+    EXPECT_EQ(read(a, other).members_size(), 1);
+    EXPECT_EQ(followed_[other], std::set<std::uint64_t>{2u});
+}
+
 TEST_F(PresenceTest, TellsNothingOfANodeThatIsRestartedInTime) {
     Node& a = node("a");
     Node& b = node("b");
