@@ -12,6 +12,8 @@
 #include <optional>
 #include <sstream>
 
+#include "config_hooks.hpp"
+#include "config_reader.hpp"
 #include "endpoint.hpp"
 #include "shards.hpp"
 #include "units.hpp"
@@ -23,6 +25,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::size_t kMaxNodeName = 64;
+constexpr std::uint64_t kMinMemory = 1ULL << 20;
+constexpr std::uint64_t kMaxMemory = 1ULL << 40;
 constexpr std::size_t kMaxPeers =
     64;  // of one node; beyond about 16 an outside engine serves better (DESIGN, "The mesh")
 
@@ -61,52 +65,20 @@ constexpr std::string_view kKeys[] = {
     "publish.id_bytes",
     "http",
     "hooks",
+    "hooks.rpc",
+    "hooks.rpc.methods",
+    "hooks.connect",
+    "hooks.subscribe",
+    "hooks.subscribe.channels",
+    "hooks.publish",
+    "hooks.publish.channels",
+    "hooks.disconnect",
+    "services",
+    "services.listen",
+    "services.mode",
+    "services.group",
+    "services.timeout",
 };
-
-std::string quoted(std::string_view text) {
-    return "\"" + std::string(text) + "\"";
-}
-
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        std::size_t diagonal = row[0];
-        row[0] = i;
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const std::size_t above = row[j];
-            row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-            diagonal = above;
-        }
-    }
-    return row[b.size()];
-}
-
-std::string_view parent_of(std::string_view key) {
-    const std::size_t dot = key.rfind('.');
-    return dot == std::string_view::npos ? std::string_view{} : key.substr(0, dot);
-}
-
-std::string_view leaf_of(std::string_view key) {
-    return key.substr(key.rfind('.') + 1);  // npos + 1 is 0
-}
-
-/// The known key that was probably meant by `name` within `parent`; empty when nothing is near.
-std::string_view suggestion(std::string_view parent, std::string_view name) {
-    std::string_view best;
-    std::size_t best_distance = std::max<std::size_t>(1, std::min<std::size_t>(3, name.size() / 2)) + 1;
-    if (name.size() > 64) return best;
-    for (const std::string_view key : kKeys) {
-        // Neighbours first: a key from elsewhere must be spelt right to be offered.
-        const std::size_t distance = edit_distance(name, leaf_of(key));
-        if (parent_of(key) != parent && distance != 0) continue;
-        if (distance < best_distance) {
-            best = key;
-            best_distance = distance;
-        }
-    }
-    return best;
-}
 
 /// From 1 to `max`.
 std::optional<std::uint64_t> parse_number(std::string_view text, std::uint64_t max) {
@@ -117,9 +89,9 @@ std::optional<std::uint64_t> parse_number(std::string_view text, std::uint64_t m
     return number;
 }
 
-class Reader {
+class Reader : private ConfigReader {
 public:
-    Reader(std::string_view file, const Config& defaults) : file_(file), config_(defaults) {}
+    Reader(std::string_view file, const Config& defaults) : ConfigReader(file, kKeys), config_(defaults) {}
 
     tl::expected<Config, ConfigErrors> read(std::string_view text) {
         try {
@@ -133,101 +105,11 @@ public:
             fail(error.mark, "", "not YAML: " + error.msg);
         }
         if (std::string wrong = wrong_shards(config_); !wrong.empty()) fail(shards_mark_, "shards", std::move(wrong));
-        if (!errors_.empty()) {
-            std::ranges::stable_sort(errors_, {}, [](const ConfigError& e) { return std::pair(e.line, e.column); });
-            return tl::unexpected(std::move(errors_));
-        }
+        if (ConfigErrors errors = take_errors(); !errors.empty()) return tl::unexpected(std::move(errors));
         return std::move(config_);
     }
 
 private:
-    struct Key {
-        std::string_view name;
-        std::function<void(const YAML::Node&, const std::string& key)> read;  // none: known, but not supported yet
-    };
-
-    void fail(const YAML::Mark& mark, std::string_view key, std::string message) {
-        if (errors_.size() >= kMaxConfigErrors) return;
-        errors_.push_back({std::string(file_), mark.is_null() ? 0 : mark.line + 1, mark.is_null() ? 0 : mark.column + 1,
-                           std::string(key), std::move(message)});
-    }
-
-    void read_map(const YAML::Node& map, const std::string& parent, const std::vector<Key>& keys) {
-        if (map.IsNull()) return;  // all its keys are commented out
-        if (!map.IsMap()) {
-            std::string names;
-            for (const Key& key : keys) {
-                if (key.read) names += (names.empty() ? "" : ", ") + std::string(key.name);
-            }
-            fail(map.Mark(), parent, "is not a map; expected keys with values (" + names + ")");
-            return;
-        }
-        std::vector<std::pair<std::string, YAML::Mark>> seen;
-        for (const auto& entry : map) {
-            const YAML::Mark mark = entry.first.Mark();
-            if (!entry.first.IsScalar()) {
-                fail(mark, parent, "has a key that is not a word; expected a name");
-                continue;
-            }
-            const std::string& name = entry.first.Scalar();
-            const std::string full = parent.empty() ? name : parent + "." + name;
-
-            const auto before = std::ranges::find(
-                seen, name, [](const auto& pair) -> auto& { return pair.first; });
-            if (before != seen.end()) {
-                fail(mark, full,
-                     "is set twice, first in line " + std::to_string(before->second.line + 1) + "; expected once");
-                continue;
-            }
-            seen.emplace_back(name, mark);
-
-            const auto key = std::ranges::find(keys, name, &Key::name);
-            if (key == keys.end()) {
-                const std::string_view meant = suggestion(parent, name);
-                fail(mark, full,
-                     "unknown key" + (meant.empty() ? std::string() : "; did you mean " + quoted(meant) + "?"));
-            } else if (!key->read) {
-                fail(mark, full, "not supported yet");
-            } else {
-                key_mark_ = mark;
-                key->read(entry.second, full);
-            }
-        }
-    }
-
-    /// The text of a plain value; none (and an error) for a list, a map, or nothing.
-    std::optional<std::string> scalar(const YAML::Node& node, const std::string& key, std::string_view expected) {
-        if (node.IsScalar()) return node.Scalar();
-        const std::string_view what = node.IsNull() ? "has no value" : node.IsMap() ? "is a map" : "is a list";
-        // Nothing stands where the next thing begins; the key is where a reader looks.
-        fail(node.IsNull() ? key_mark_ : node.Mark(), key, std::string(what) + "; expected " + std::string(expected));
-        return std::nullopt;
-    }
-
-    /// Hands the text to `set`, which returns what was wrong with it.
-    template <class Set>
-    std::function<void(const YAML::Node&, const std::string&)> value(std::string_view expected, Set set) {
-        return [this, expected, set](const YAML::Node& node, const std::string& key) {
-            const std::optional<std::string> text = scalar(node, key, expected);
-            if (!text) return;
-            if (std::string wrong = set(*text); !wrong.empty()) fail(node.Mark(), key, std::move(wrong));
-        };
-    }
-
-    std::function<void(const YAML::Node&, const std::string&)> duration(milliseconds& out, milliseconds min,
-                                                                        milliseconds max) {
-        return value("a duration such as 3s", [&out, min, max](const std::string& text) -> std::string {
-            const auto parsed = parse_duration(text);
-            if (!parsed) return parsed.error();
-            if (*parsed < min || *parsed > max) {
-                return quoted(text) + " is out of range; expected " + format_duration(min) + " to " +
-                       format_duration(max);
-            }
-            out = *parsed;
-            return {};
-        });
-    }
-
     void read_document(const YAML::Node& root) {
         read_map(root, "",
                  {{"node", value("a name", [this](const std::string& text) { return set_node(config_, text); })},
@@ -240,7 +122,11 @@ private:
                   {"http", value("an address such as 127.0.0.1:7480, or off",
                                  [this](const std::string& text) { return set_http(config_, text); })},
                   {"publish", [this](const YAML::Node& node, const std::string& key) { read_publish(node, key); }},
-                  {"hooks", nullptr}});
+                  {"hooks", [this](const YAML::Node& node,
+                                   const std::string& key) { read_hooks(*this, node, key, config_.hooks); }},
+                  {"services", [this](const YAML::Node& node, const std::string& key) {
+                       read_services(*this, node, key, config_.services);
+                   }}});
     }
 
     void read_shards(const YAML::Node& node, const std::string& key) {
@@ -267,25 +153,11 @@ private:
                   {"mode",
                    [this, note](const YAML::Node& node, const std::string& key) {
                        note(node, key);
-                       value("an octal mode such as \"0660\"", [this](const std::string& text) -> std::string {
-                           unsigned mode = 0;
-                           const char* end = text.data() + text.size();
-                           const auto parsed = std::from_chars(text.data(), end, mode, 8);
-                           if (text.size() < 3 || text.size() > 4 || parsed.ec != std::errc{} || parsed.ptr != end ||
-                               mode > 0777) {
-                               return quoted(text) + " is not a file mode; expected octal digits such as \"0660\"";
-                           }
-                           config_.workers.mode = mode;
-                           return {};
-                       })(node, key);
+                       file_mode(*this, config_.workers.mode)(node, key);
                    }},
                   {"group", [this, note](const YAML::Node& node, const std::string& key) {
                        note(node, key);
-                       value("a group's name", [this](const std::string& text) -> std::string {
-                           if (text.empty()) return "is empty; expected a group's name";
-                           config_.workers.group = text;
-                           return {};
-                       })(node, key);
+                       file_group(*this, config_.workers.group)(node, key);
                    }}});
         const auto endpoint = Endpoint::parse(config_.workers.listen, Endpoint::Use::listen);
         if (endpoint && !endpoint->has_file() && !file_key_name.empty()) {
@@ -399,7 +271,7 @@ private:
         };
         Config::Mesh::Curve& curve = config_.mesh.curve;
         read_map(map, parent, {{"secret_key", path(curve.secret_key)}, {"allow", path(curve.allow)}});
-        if (errors_.empty() && (curve.secret_key.empty() || curve.allow.empty())) {
+        if (good() && (curve.secret_key.empty() || curve.allow.empty())) {
             fail(map.Mark(), parent, "expected both secret_key and allow, each a file's path");
         }
     }
@@ -421,29 +293,16 @@ private:
                                   [this](const std::string& text) { return set_log_level(config_, text); })}});
     }
 
-    std::function<void(const YAML::Node&, const std::string&)> memory(std::uint64_t& out) {
-        constexpr std::uint64_t kMin = 1ULL << 20;
-        constexpr std::uint64_t kMax = 1ULL << 40;
-        return value("a size such as 256m", [&out](const std::string& text) -> std::string {
-            const auto size = parse_size(text);
-            if (!size) return size.error();
-            if (*size < kMin || *size > kMax) {
-                return quoted(text) + " is out of range; expected " + format_size(kMin) + " to " + format_size(kMax);
-            }
-            out = *size;
-            return {};
-        });
-    }
-
     void read_history(const YAML::Node& map, const std::string& parent) {
-        read_map(map, parent, {{"max_bytes", memory(config_.history.max_bytes)}});
+        read_map(map, parent,
+                 {{"max_bytes", size(config_.history.max_bytes, kMinMemory, kMaxMemory, "a size such as 256m")}});
     }
 
     void read_publish(const YAML::Node& map, const std::string& parent) {
         read_map(map, parent,
                  {{"ack_timeout", duration(config_.publish.ack_timeout, milliseconds(100), std::chrono::minutes(1))},
                   {"id_window", duration(config_.publish.id_window, std::chrono::seconds(1), std::chrono::hours(24))},
-                  {"id_bytes", memory(config_.publish.id_bytes)}});
+                  {"id_bytes", size(config_.publish.id_bytes, kMinMemory, kMaxMemory, "a size such as 256m")}});
     }
 
     void read_limits(const YAML::Node& map, const std::string& parent) {
@@ -460,26 +319,13 @@ private:
                                              config_.limits.max_channels = *number;
                                              return {};
                                          })},
-                  {"queue", value("a size such as 64m",
-                                  [this](const std::string& text) -> std::string {
-                                      const auto size = parse_size(text);
-                                      if (!size) return size.error();
-                                      if (*size < kMinLinkQueue || *size > kMaxQueue) {
-                                          return quoted(text) + " is out of range; expected " +
-                                                 format_size(kMinLinkQueue) + " to " + format_size(kMaxQueue);
-                                      }
-                                      config_.limits.queue = *size;
-                                      return {};
-                                  })},
+                  {"queue", size(config_.limits.queue, kMinLinkQueue, kMaxQueue, "a size such as 64m")},
                   {"channel_linger",
                    duration(config_.limits.channel_linger, std::chrono::seconds(1), std::chrono::hours(24))}});
     }
 
-    std::string_view file_;
     Config config_;
-    ConfigErrors errors_;
     YAML::Mark shards_mark_ = YAML::Mark::null_mark();
-    YAML::Mark key_mark_;  // of the key whose value is being read
 };
 
 }  // namespace
@@ -612,6 +458,8 @@ std::vector<std::string> keys_that_need_a_restart(const Config& running, const C
     compare("publish.ack_timeout", running.publish.ack_timeout, wanted.publish.ack_timeout);
     compare("publish.id_window", running.publish.id_window, wanted.publish.id_window);
     compare("publish.id_bytes", running.publish.id_bytes, wanted.publish.id_bytes);
+    compare("hooks", running.hooks, wanted.hooks);
+    compare("services", running.services, wanted.services);
     compare("log.format", running.log.format, wanted.log.format);
     compare("log.level", running.log.level, wanted.log.level);
     compare("limits.max_channels", running.limits.max_channels, wanted.limits.max_channels);

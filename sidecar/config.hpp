@@ -3,12 +3,15 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
 #include <vector>
+
+#include "call/hook.hpp"
 
 namespace weft {
 
@@ -64,6 +67,31 @@ struct Config {
         std::uint64_t id_bytes = 64ULL << 20;          // of all message ids that publishers gave together
         bool operator==(const Publish&) const = default;
     } publish;
+
+    /// What a back end is asked by HTTP. See docs/hooks.md.
+    struct Webhook {
+        std::string url;  // empty: there is none
+        std::chrono::milliseconds timeout{3000};
+        std::uint64_t concurrency = 64;                 // calls under way
+        std::uint64_t queue = 1000;                     // calls that wait for those
+        std::uint64_t max_answer = 1ULL << 20;          // bytes
+        std::vector<std::string> headers;               // "Name: value"
+        std::string key;                                // of the signature; empty: none
+        std::uint64_t breaker_failures = 10;            // in a row, until it isn't called any more; 0: never
+        std::chrono::milliseconds breaker_pause{5000};  // ... for so long
+        std::vector<std::string> patterns;              // of methods or channels that it is for; empty: all
+        bool operator==(const Webhook&) const = default;
+    };
+    std::array<Webhook, kHooks> hooks;
+
+    /// Where services connect. See docs/services.md.
+    struct Services {
+        std::string listen;  // empty: nowhere
+        mode_t mode = 0660;  // of the socket's file
+        std::string group;   // of the socket's file; empty: the process's own
+        std::chrono::milliseconds timeout{10000};
+        bool operator==(const Services&) const = default;
+    } services;
 
     struct Log {
         LogFormat format = LogFormat::text;

@@ -48,6 +48,10 @@ NodeStatus status_of_all(std::span<const NodeStatus> shards) {
         all.peers.insert(all.peers.end(), shard.peers.begin(), shard.peers.end());
         for (const NodeStatus::Follower& follower : shard.followers) add(all.followers, follower);
         all.shards.push_back(shard.counts);
+        if (all.back_ends && shard.back_ends) {  // calls of rpc and services are all the first one's
+            all.back_ends->held += shard.back_ends->held;
+            all.back_ends->held_bytes += shard.back_ends->held_bytes;
+        }
     }
     return all;
 }

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "broker/broker.hpp"
+#include "call/back_ends.hpp"
+#include "call/hook_lane.hpp"
 #include "weft/time.hpp"
 
 namespace weft {
@@ -33,8 +36,14 @@ struct NodeStatus {
     std::uint64_t peer_in_bytes = 0;      // that wait for peers that dialed
     std::uint64_t history_max_bytes = 0;  // history.max_bytes
     std::vector<Peer> peers;
-    std::vector<Broker::Counts> shards;  // of a node: of each of its shards
     std::vector<Follower> followers;
+    struct Webhook {
+        Hook hook;
+        HookLane::Counts counts;
+    };
+    std::vector<Webhook> hooks;                 // those that are configured
+    std::optional<BackEnds::Counts> back_ends;  // none without hooks and services
+    std::vector<Broker::Counts> shards;         // of a node: of each of its shards
 };
 
 /// Of a node, from what its shards say of themselves (at least one).

@@ -1,7 +1,6 @@
 #include "status_pages.hpp"
 
-#include <prometheus/text_serializer.h>
-
+#include "status_families.hpp"
 #include "version.hpp"
 
 namespace weft {
@@ -30,35 +29,6 @@ StatusPage page(const NodeStatus& status, const std::string& why_not) {
     if (!page.good) page.text += ",\"why\":" + quoted(why_not);
     return page;
 }
-
-class Families {
-public:
-    void gauge(const char* name, const char* help, std::uint64_t value) { one(name, help, value, false); }
-    void counter(const char* name, const char* help, std::uint64_t value) { one(name, help, value, true); }
-
-    /// Valid until the next one is added.
-    prometheus::MetricFamily& add(const char* name, const char* help, bool counts = false) {
-        prometheus::MetricFamily& family = families_.emplace_back();
-        family.name = std::string("weftd_") + name;
-        family.help = help;
-        family.type = counts ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge;
-        return family;
-    }
-    static void value(prometheus::MetricFamily& family, std::uint64_t value,
-                      std::vector<prometheus::ClientMetric::Label> labels = {}) {
-        prometheus::ClientMetric& metric = family.metric.emplace_back();
-        metric.label = std::move(labels);
-        const bool counts = family.type == prometheus::MetricType::Counter;
-        (counts ? metric.counter.value : metric.gauge.value) = static_cast<double>(value);
-    }
-    [[nodiscard]] std::string text() const { return prometheus::TextSerializer().Serialize(families_); }
-
-private:
-    void one(const char* name, const char* help, std::uint64_t number, bool counts) {
-        value(add(name, help, counts), number);
-    }
-    std::vector<prometheus::MetricFamily> families_;
-};
 
 }  // namespace
 
@@ -146,6 +116,7 @@ std::string metrics_page(const NodeStatus& status, Instant now) {
             Families::value(lag, static_cast<std::uint64_t>(peer.lag.count()), {{"node", peer.node}});
         }
     }
+    add_back_ends(all, status);
     return all.text();
 }
 

@@ -116,6 +116,8 @@ my @wrong = (
     [ 'conflate',        http     => 'weft_channel x { conflate on; }',              qr{unknown option "conflate" in "weft_channel", expected "overflow conflate;"} ],
     [ 'overflow',        http     => 'weft_channel x { overflow some; }',            qr{invalid value of "overflow" in "weft_channel", expected "overflow close;", "overflow drop_oldest;"} ],
     [ 'overflow twice',  http     => 'weft_channel x { overflow close; overflow close; }', qr{"overflow" is duplicate in "weft_channel"} ],
+    [ 'protocol',        location => 'weft_protocol xml;',                           qr{invalid protocol "xml" in "weft_protocol", expected one of json, protobuf, rooms} ],
+    [ 'rooms prefix',    http     => 'weft_rooms_prefix "a b";',                       qr{invalid prefix "a b" in "weft_rooms_prefix", expected at most 128 bytes} ],
     [ 'send memory',     http     => 'weft_send_memory 1k;',                         qr{invalid size "1k" in "weft_send_memory", expected 1048576 bytes or more, for example 256m} ],
 );
 for (@wrong) {

@@ -1,4 +1,4 @@
-// Makes dist/: esm/ and cjs/ with their types, and weft-client.min.js, one minified ES module for pages without a bundler.
+// Makes dist/: the licence, esm/ and cjs/ with their types, and weft-client.min.js, one minified ES module for pages without a bundler.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -10,6 +10,7 @@ process.chdir(path.dirname(fileURLToPath(import.meta.url)));
 fs.rmSync('dist', { recursive: true, force: true });
 execFileSync('node_modules/.bin/tsc', ['--emitDeclarationOnly'], { stdio: 'inherit' });
 fs.cpSync('dist/esm', 'dist/cjs', { recursive: true });
+fs.copyFileSync('../../LICENSE', 'dist/LICENSE');
 fs.writeFileSync('dist/cjs/package.json', '{"type":"commonjs"}\n');
 
 const common = { entryPoints: ['src/index.ts'], bundle: true, target: 'es2022', logLevel: 'warning' };

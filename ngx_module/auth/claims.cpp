@@ -5,7 +5,7 @@
 #include <cmath>
 #include <utility>
 
-#include "auth/raw_member.hpp"
+#include "weft/raw_member.hpp"
 
 namespace weft {
 

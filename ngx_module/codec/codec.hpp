@@ -20,6 +20,8 @@ class Codec {
 public:
     virtual ~Codec() = default;
 
+    /// What operators call it: "json".
+    [[nodiscard]] virtual std::string_view name() const noexcept = 0;
     /// "weft.v1.json"
     [[nodiscard]] virtual std::string_view subprotocol() const noexcept = 0;
     /// Whether its messages are binary rather than text; the other kind is refused with 1003.

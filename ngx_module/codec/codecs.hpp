@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "codec/codec.hpp"
@@ -9,7 +10,8 @@
 namespace weft {
 
 struct CodecSettings {
-    unsigned max_depth = kMaxDepth;  // nesting of JSON; kMaxDepth or less
+    unsigned max_depth = kMaxDepth;      // nesting of JSON; kMaxDepth or less
+    std::string rooms_prefix = "room:";  // of channels that are rooms
 };
 
 /// One of each; the first is spoken with those who ask for none. A new codec is named here, and nowhere else.

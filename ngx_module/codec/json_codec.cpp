@@ -8,20 +8,13 @@
 #include <array>
 #include <charconv>
 
+#include "codec/json_object.hpp"
 #include "codec/json_scanner.hpp"
 #include "codec/text_rules.hpp"
 
 namespace weft {
 
 namespace {
-
-/// A member's value as it stands in the message; nothing there: not given.
-struct Given {
-    std::string_view text;  // of a string: without its quotes
-    bool is_string = false;
-    bool escaped = false;  // a string with backslashes in it
-    [[nodiscard]] bool given() const noexcept { return text.data() != nullptr; }
-};
 
 /// What the envelope and the payload may hold for us, whatever the command.
 enum Field : std::uint8_t {
@@ -49,7 +42,7 @@ constexpr std::array<std::string_view, kFields> kNames = {"type",   "id",     "p
 
 constexpr TextRule kTypeRule{"type", 1, SIZE_MAX, TextRule::Alphabet::any, "a string"};
 
-using Members = std::array<Given, kFields>;
+using Members = std::array<JsonValue, kFields>;
 
 Field find_field(std::string_view name, Field first, Field last) noexcept {
     const auto is = [&](Field field) { return field >= first && field <= last && name == kNames[field]; };
@@ -71,21 +64,6 @@ Field find_field(const JsonString& name, Field first, Field last) noexcept {
     if (!name.escaped) return find_field(name.raw, first, last);
     if (name.raw.size() > sizeof plain) return kUnknown;
     return find_field(unescape_json(name.raw, plain), first, last);
-}
-
-/// Reads a value into `member`, unless the member was given before: the first one counts.
-bool read_value(JsonScanner& scanner, Given& member) noexcept {
-    if (member.given()) return scanner.value();
-    if (scanner.peek() == '"') {
-        JsonString string;
-        if (!scanner.string(string)) return false;
-        member = {string.raw, true, string.escaped};
-        return true;
-    }
-    const char* const start = scanner.cursor();
-    if (!scanner.value()) return false;
-    member = {{start, static_cast<std::size_t>(scanner.cursor() - start)}};
-    return true;
 }
 
 /// Reads the object at the cursor: members from `first` to `last` are noted, all are checked.
@@ -127,7 +105,7 @@ struct JsonCodec::Parser {
     std::size_t used = 0;  // of room, by this message
     std::string error;     // of the first field that was refused
 
-    [[nodiscard]] std::string_view plain(const Given& member) {
+    [[nodiscard]] std::string_view plain(const JsonValue& member) {
         if (!member.escaped) return member.text;
         // All unescaped strings of one message fit the message's size, so the room never moves under its views.
         if (room.size() < message.size()) room.resize(message.size());
@@ -149,7 +127,7 @@ struct JsonCodec::Parser {
 
     /// The same, of a member that may be left out; `value` then stays as it is.
     bool optional(Field field, const TextRule& rule, std::string_view& value) {
-        const Given& member = members[field];
+        const JsonValue& member = members[field];
         if (!member.given()) return true;
         if (!member.is_string) return refuse(field, "not a string", rule.form);
         const std::string_view text = plain(member);
@@ -163,15 +141,8 @@ struct JsonCodec::Parser {
 
     bool channel(std::string_view& name) { return payload_given() && required(kChannel, text::kChannel, name); }
 
-    /// Any JSON, as it stands in the message; a string with its quotes.
-    [[nodiscard]] Json json(Field field) const noexcept {
-        const Given& member = members[field];
-        if (!member.is_string) return member.text;
-        return {member.text.data() - 1, member.text.size() + 2};
-    }
-
     bool flag(Field field, bool& value) {
-        const Given& member = members[field];
+        const JsonValue& member = members[field];
         if (!member.given()) return true;
         if (member.is_string || (member.text != "true" && member.text != "false")) {
             return refuse(field, "not a boolean", "true or false");
@@ -190,17 +161,17 @@ struct JsonCodec::Parser {
     bool publish(command::Publish& command) {
         if (!channel(command.channel)) return false;
         if (!members[kData].given()) return refuse(kData, "missing", "any JSON value");
-        command.data = json(kData);
+        command.data = members[kData].json();
         return optional(kMessageId, text::kMessageId, command.message_id);
     }
 
     bool signal(command::Signal& command) {
-        command.data = json(kData);
+        command.data = members[kData].json();
         return channel(command.channel) && required(kName, text::kSignalName, command.name);
     }
 
     bool rpc(command::Rpc& command) {
-        command.params = json(kParams);
+        command.params = members[kParams].json();
         return payload_given() && required(kMethod, text::kMethod, command.method);
     }
 
@@ -211,7 +182,7 @@ struct JsonCodec::Parser {
     }
 
     bool count(Field field, std::uint32_t& value) {
-        const Given& limit = members[field];
+        const JsonValue& limit = members[field];
         if (!limit.given()) return true;
         const char* const end = limit.text.data() + limit.text.size();
         const auto [stop, fault] = std::from_chars(limit.text.data(), end, value);
@@ -261,8 +232,8 @@ struct JsonCodec::Parser {
         if (!optional(kId, text::kId, command.id)) return false;
         std::string_view type;
         if (!required(kType, kTypeRule, type)) return false;
-        const Given& payload = members[kPayload];
-        if (payload.given() && (payload.is_string || payload.text[0] != '{')) {
+        const JsonValue& payload = members[kPayload];
+        if (payload.given() && !payload.is_object()) {
             return refuse(kPayload, "not an object", "an object");
         }
         return body(type, command);
@@ -270,7 +241,7 @@ struct JsonCodec::Parser {
 
     /// The id of a message that is broken somewhere behind it; empty when there is none that could be echoed.
     std::string_view readable_id() {
-        const Given& id = members[kId];
+        const JsonValue& id = members[kId];
         if (!id.given() || !id.is_string) return {};
         const std::string_view text = plain(id);
         return text.size() <= kMaxId && simdjson::validate_utf8(text) ? text : std::string_view();

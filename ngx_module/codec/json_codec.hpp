@@ -12,6 +12,7 @@ public:
     /// Messages may be nested `max_depth` deep: kMaxDepth or less.
     explicit JsonCodec(unsigned max_depth = kMaxDepth);
     ~JsonCodec() override;
+    [[nodiscard]] std::string_view name() const noexcept override { return "json"; }
     [[nodiscard]] std::string_view subprotocol() const noexcept override { return "weft.v1.json"; }
     [[nodiscard]] bool binary() const noexcept override { return false; }
     tl::expected<Command, CommandError> decode(std::string_view message) override;

@@ -1,74 +1,28 @@
 // Encoding of weft.v1.json. Everything is appended to the caller's string; an Event, written once per publication,
 // makes it grow at most once.
-#include <charconv>
 #include <cmath>
 
 #include "codec/json_codec.hpp"
-#include "codec/text_rules.hpp"
+#include "codec/json_object.hpp"
 
 namespace weft {
 
 namespace {
 
-/// Writes the members of one object, with the commas between them.
-class ObjectWriter {
-public:
-    explicit ObjectWriter(std::string& out) : out_(out) { out_ += '{'; }
-    void end() { out_ += '}'; }
+void write_publisher(ObjectWriter& out, const Publisher& publisher) {
+    if (!publisher.known()) return;
+    ObjectWriter object(out.member("publisher"));
+    object.string("user", publisher.user);
+    object.client_id(publisher.client_id);
+    object.end();
+}
 
-    /// `name` goes out as it is.
-    std::string& member(std::string_view name) {
-        if (!first_) out_ += ',';
-        first_ = false;
-        out_ += '"';
-        out_ += name;
-        out_ += "\":";
-        return out_;
-    }
-
-    void string(std::string_view name, std::string_view value) { append_json_string(member(name), value); }
-    void json(std::string_view name, Json value) { member(name) += value; }
-    void boolean(std::string_view name, bool value) { member(name) += value ? "true" : "false"; }
-    void time(std::string_view name, WallTime value) {
-        member(name) += '"';
-        append_timestamp(out_, value);
-        out_ += '"';
-    }
-
-    template <typename Number>
-    void number(std::string_view name, Number value) {
-        char text[32];
-        const auto end = std::to_chars(text, text + sizeof text, value).ptr;
-        member(name).append(text, static_cast<std::size_t>(end - text));
-    }
-
-    void code(Code code) {
-        number("code", static_cast<std::uint16_t>(code));
-        string("reason", reason(code));
-    }
-
-    void client_id(std::uint64_t id) { hex("client_id", id); }
-    void hex(std::string_view name, std::uint64_t id) { string(name, HexId(id).view()); }
-
-    void publisher(const Publisher& publisher) {
-        if (!publisher.known()) return;
-        ObjectWriter object(member("publisher"));
-        object.string("user", publisher.user);
-        object.client_id(publisher.client_id);
-        object.end();
-    }
-
-    void member(const Member& member) {
-        hex("id", member.id);
-        client_id(member.client_id);
-        if (!member.user.empty()) string("user", member.user);
-        if (!member.info.empty()) json("info", member.info);
-    }
-
-private:
-    std::string& out_;
-    bool first_ = true;
-};
+void write_member(ObjectWriter& out, const Member& member) {
+    out.hex("id", member.id);
+    out.client_id(member.client_id);
+    if (!member.user.empty()) out.string("user", member.user);
+    if (!member.info.empty()) out.json("info", member.info);
+}
 
 // name_of: the frame's type; write: its payload's members.
 
@@ -164,7 +118,7 @@ void write_publication(ObjectWriter& payload, const event::Event& frame) {
     payload.string("position", frame.position);
     payload.string("message_id", frame.message_id);
     payload.time("timestamp", frame.timestamp);
-    payload.publisher(frame.publisher);
+    write_publisher(payload, frame.publisher);
 }
 
 void write(ObjectWriter& payload, const event::Event& frame) {
@@ -192,7 +146,7 @@ void write(ObjectWriter& payload, const event::Signal& frame) {
     payload.string("channel", frame.channel);
     payload.string("name", frame.name);
     if (!frame.data.empty()) payload.json("data", frame.data);
-    payload.publisher(frame.publisher);
+    write_publisher(payload, frame.publisher);
 }
 
 void write(ObjectWriter& payload, const event::Members& frame) {
@@ -203,7 +157,7 @@ void write(ObjectWriter& payload, const event::Members& frame) {
         for (const Member& member : frame.members) {
             if (&member != frame.members.data()) out += ',';
             ObjectWriter object(out);
-            object.member(member);
+            write_member(object, member);
             object.end();
         }
         out += ']';
@@ -217,7 +171,7 @@ void write(ObjectWriter& payload, const event::Members& frame) {
 void write(ObjectWriter& payload, const event::MemberChange& frame) {
     payload.string("channel", frame.channel);
     ObjectWriter object(payload.member("member"));
-    object.member(frame.member);
+    write_member(object, frame.member);
     object.end();
     payload.boolean(frame.left ? "last" : "first", frame.edge);
     payload.number("count", frame.count);

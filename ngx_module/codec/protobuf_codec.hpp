@@ -12,6 +12,7 @@ public:
     /// The JSON in messages may be nested `max_depth` deep: kMaxDepth or less.
     explicit ProtobufCodec(unsigned max_depth = kMaxDepth);
     ~ProtobufCodec() override;
+    [[nodiscard]] std::string_view name() const noexcept override { return "protobuf"; }
     [[nodiscard]] std::string_view subprotocol() const noexcept override { return "weft.v1.protobuf"; }
     [[nodiscard]] bool binary() const noexcept override { return true; }
     tl::expected<Command, CommandError> decode(std::string_view message) override;

@@ -84,7 +84,7 @@ void Connection::drain_now() {
 
 void Connection::tell_to_reconnect(std::chrono::milliseconds after) {
     leaving_ = true;
-    if (endpoint_->echo || !authenticated()) return;
+    if (endpoint_->echo || !greeted_) return;
     ServerFrame frame;
     frame.body = event::Reconnect{after, "shutting_down"};
     gateway_.send(*this, frame);
@@ -119,6 +119,7 @@ void Connection::push_raw(std::string_view bytes) {
 bool Connection::may_read() const noexcept {
     if (phase_ != Phase::open) return true;  // what comes is thrown away, and may be the peer's goodbye
     if (endpoint_->echo && queue_.bytes() > endpoint_->send_queue) return false;
+    if (asked_) return false;
     return !gateway_.congested();
 }
 
@@ -225,6 +226,10 @@ void Connection::on_deadline() {
     }
     if (!authenticated() && !endpoint_->echo) {
         gateway_.give_up_waiting(*this);
+        return;
+    }
+    if (asked_) {
+        gateway_.give_up_asking(*this);
         return;
     }
     if (next_expiry() <= gateway_.now()) {

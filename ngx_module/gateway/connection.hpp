@@ -144,6 +144,10 @@ public:
     void drain_now();
 
 protected:
+    /// Takes a message that Gateway::hold() kept.
+    virtual void take_early(std::string_view message) = 0;
+    /// Whether a back end has yet to decide about it; its messages go to Gateway::hold().
+    [[nodiscard]] bool undecided() const noexcept { return asked_; }
     /// Asks a silent peer for a sign of life.
     virtual void probe() = 0;
     /// Queues what the transport says at the end; returns the phase that follows.
@@ -214,7 +218,7 @@ private:
     Instant last_heard_{};
     SharedRates::Key address_key_ = 0;
     TrafficBucket bucket_;
-    std::uint32_t requests_ : 20 = 0;                           // in flight to weftd; Gateway::kMaxRequests fits
+    std::uint32_t requests_ : 20 = 0;                           // in flight to weftd; RequestTable::kMax fits
     std::uint32_t rpcs_ : 12 = 0;                               // of these
     std::chrono::duration<std::uint32_t, std::milli> grace_{};  // of the drain
     std::uint32_t last_strike_ms_ = 0;                          // wrapping
@@ -238,6 +242,9 @@ private:
     bool paused_ : 1 = false;       // in the gateway's list of connections that wait for leave to read on
     bool awaited_ : 1 = false;      // its first subscription is, and the deadline is for that
     bool expiry_told_ : 1 = false;  // the client knows that its ticket ends
+    bool greeted_ : 1 = false;
+    bool asked_ : 1 = false;    // a back end is to decide whether it is let in
+    bool vouched_ : 1 = false;  // one has
 };
 
 }  // namespace weft

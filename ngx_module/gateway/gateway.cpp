@@ -29,6 +29,7 @@ Gateway::~Gateway() = default;
 void Gateway::tick() {
     wheel_.advance(now_, [](Timed& timed, Instant) { static_cast<Connection&>(timed).on_deadline(); });
     for (const auto& link : links_) link->dialer().on_tick(now_);
+    if (unsent_questions_ > 0) send_questions();
     continue_replays();
     continue_announcing();
 }
@@ -153,8 +154,8 @@ void Gateway::open(Connection& connection, std::shared_ptr<const Identity> ident
         return;
     }
     count_in(connection);
-    connection.arm_first();
-    if (!connection.endpoint().echo) greet(connection, {});
+    if (connection.endpoint().echo) return connection.arm_first();
+    let_in(connection, {});
 }
 
 void Gateway::greet(Connection& connection, std::string_view id) {
@@ -170,6 +171,7 @@ void Gateway::greet(Connection& connection, std::string_view id) {
                                     {endpoint.max_message, endpoint.rate.per_second, endpoint.rate.burst,
                                      endpoint.byte_rate.per_second, endpoint.max_subscriptions, endpoint.max_rpcs},
                                     end == Identity::kNever ? std::nullopt : std::optional(end)};
+    connection.greeted_ = true;
     send(connection, frame);
 }
 
@@ -194,6 +196,7 @@ void Gateway::refuse(Connection& connection, const event::Error& why) {
 
 void Gateway::remove(Connection& connection) {
     detach(connection);
+    if (tells_disconnects_ && connection.greeted_) tell_disconnected(connection);
     wheel_.disarm(connection);
     if (connection.dirty_) {
         connection.dirty_ = false;
@@ -225,13 +228,20 @@ void Gateway::detach(Connection& connection) {
     }
     if (connection.requests_ > 0) {
         for (const auto& link : links_) {
-            for (Request& request : link->requests) {
+            link->requests.for_each([&connection](Request& request) {
                 if (request.connection == &connection) request.connection = nullptr;
-            }
+            });
         }
         connection.requests_ = 0;
         connection.rpcs_ = 0;
     }
+    if (connection.asked_) {
+        connection.asked_ = false;
+        const auto asking = asking_.find(&connection);
+        if (asking->second.request == 0) --unsent_questions_;
+        asking_.erase(asking);
+    }
+    if (!questions_.empty()) questions_.erase(&connection);
 }
 
 void Gateway::send(Connection& connection, const ServerFrame& frame) {

@@ -78,7 +78,9 @@ public:
     static constexpr std::size_t kCongestedBytes = std::size_t{8} * 1024 * 1024;
     static constexpr std::size_t kRelievedBytes = std::size_t{2} * 1024 * 1024;
     static constexpr std::size_t kReplayRoom = std::size_t{64} * 1024;  // more waits for a reader: its replay pauses
-    static constexpr std::size_t kMaxWaiting = 8;     // subscribes of one connection to one channel, unanswered
+    static constexpr std::size_t kMaxWaiting = 8;  // subscribes of one connection to one channel, unanswered
+    // Bytes of messages that a connection may have sent before a back end has decided about it.
+    static constexpr std::size_t kMaxEarly = std::size_t{128} * 1024;
     static constexpr std::size_t kMaxDecided = 1024;  // decisions about clients that are carried out in one go
     static constexpr std::size_t kMaxChunk = std::size_t{64} * 1024;  // of one channel's publications in one turn
     static constexpr std::chrono::milliseconds kRetryAfter{1'000};    // told with 4017
@@ -212,6 +214,10 @@ public:
     void drop_oldest(Connection& connection, std::size_t target, std::size_t committed);
     /// Ends what the connection takes part in: subscriptions, answers that it waits for.
     void detach(Connection& connection);
+    /// A message of a connection about which a back end has yet to decide: it waits for that.
+    void hold(Connection& connection, std::string_view message);
+    /// No decision about `connection` has come in time.
+    void give_up_asking(Connection& connection);
     /// The first message of `connection` has not come in time.
     void give_up_waiting(Connection& connection);
     /// Refuses somebody who was unknown so far: error frame, then close with its code.
@@ -223,6 +229,17 @@ public:
 
 private:
     using Request = LinkRequest;
+    struct Asking {      // about a connection; it waits for weftd's first link when there is no request
+        std::string id;  // of its auth
+        bool greeted = false;
+        std::uint64_t request = 0;
+        std::vector<std::string> early;  // messages that came meanwhile
+        std::size_t early_bytes = 0;
+    };
+    struct Question {
+        ShardLink* link;
+        std::uint64_t request;
+    };
     struct LateReply {  // goes behind what the turn collected
         Connection* connection;
         SharedBytes bytes;
@@ -246,6 +263,7 @@ private:
 
     // Commands, in gateway_commands.cpp.
     void execute(Connection& connection, std::string_view id, const command::Subscribe& subscribe);
+    void subscribe(Connection& connection, std::string_view id, const command::Subscribe& subscribe, bool asked);
     void execute(Connection& connection, std::string_view id, const command::Unsubscribe& unsubscribe);
     void execute(Connection& connection, std::string_view id, const command::Publish& publish);
     void execute(Connection& connection, std::string_view id, const command::Signal& signal);
@@ -369,6 +387,23 @@ private:
     /// Members may have changed without a word.
     void tell_members_missed(Feed& feed);
 
+    // What back ends are asked, in gateway_hooks.cpp.
+    /// Greets the connection; after a back end has been asked, where that is to be.
+    void let_in(Connection& connection, std::string_view id);
+    void ask_about(Connection& connection, std::string_view id);
+    void send_question(Connection& connection, Asking& asking);
+    void send_questions();
+    void on_hooks(const v1::Hooks& hooks);
+    void on_allowed(ShardLink& link, const v1::Allowed& allowed);
+    void admit(Connection& connection, const v1::Allowed& allowed);
+    void turn_away(Connection& connection, const event::Error& why);
+    [[nodiscard]] bool asks_about(std::string_view channel) const noexcept;
+    void ask_to_subscribe(Connection& connection, std::string_view id, const command::Subscribe& subscribe);
+    /// Whether there was one.
+    bool cancel_question(Connection& connection, std::string_view channel);
+    void forget_question(Connection* connection, const ShardLink& link, std::uint64_t request);
+    void tell_disconnected(const Connection& connection);
+
     // Links, in gateway_link.cpp.
     void on_link_up(ShardLink& link, const v1::Welcome& welcome) override;
     void on_link_down(ShardLink& link, std::string_view why) override;
@@ -416,6 +451,13 @@ private:
     std::size_t open_ = 0;
 
     std::unordered_map<std::string, std::unique_ptr<Feed>, NameHash, std::equal_to<>> feeds_;
+    bool asks_to_connect_ = false;  // these four as weftd's last Welcome said
+    bool tells_disconnects_ = false;
+    std::vector<ChannelPattern> asks_to_subscribe_;
+    std::chrono::milliseconds decision_timeout_{0};             // that a connection waits for being let in
+    std::unordered_map<Connection*, Asking> asking_;            // one for each connection that waits
+    std::size_t unsent_questions_ = 0;                          // of asking_, without a request
+    std::unordered_multimap<Connection*, Question> questions_;  // requests of the kind subscribe
 
     Wire* wires_[Wire::kMax] = {};
     std::vector<TurnBatch> batches_;  // the first `batches_used_` belong to this turn; the rest keep buffers

@@ -104,19 +104,21 @@ Gateway::Request Gateway::take_request(ShardLink& link, std::uint64_t number) {
     if (!request.open) return request;
     counters_.pending.subtract();
     forget(request);
+    if (request.kind == Request::Kind::subscribe) forget_question(request.connection, link, number);
     return request;
 }
 
 void Gateway::fail_requests(ShardLink& link) {
     // One by one: an observer may cancel another that is still behind it.
-    while (!link.requests.empty()) {
-        const Request request = link.requests.take_first();
-        if (!request.open) continue;
-        counters_.pending.subtract();
-        if (request.connection != nullptr) {
-            forget(request);
-            fail_unavailable(*request.connection, request.id);
+    for (const std::uint64_t number : link.requests.numbers()) {
+        const Request request = take_request(link, number);
+        if (request.kind == Request::Kind::connect) {  // asked again when weftd is back
+            if (request.connection == nullptr) continue;
+            asking_.at(request.connection).request = 0;
+            ++unsent_questions_;
+            continue;
         }
+        if (request.connection != nullptr) fail_unavailable(*request.connection, request.id);
         if (request.observer != nullptr) {
             request.observer->on_failed({Code::unavailable, "the broker was lost before it answered", kRetryAfter});
         }
@@ -124,6 +126,10 @@ void Gateway::fail_requests(ShardLink& link) {
 }
 
 void Gateway::execute(Connection& connection, std::string_view id, const command::Subscribe& subscribe) {
+    this->subscribe(connection, id, subscribe, false);
+}
+
+void Gateway::subscribe(Connection& connection, std::string_view id, const command::Subscribe& subscribe, bool asked) {
     const ChannelRule* rule = nullptr;
     if (!allowed(connection, id, Action::subscribe, subscribe.channel, rule)) return;
     if (subscribe.position) {
@@ -142,7 +148,9 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
     const bool already =
         feed != nullptr && std::any_of(connection.subscriptions_.begin(), connection.subscriptions_.end(),
                                        [feed](const auto& entry) { return entry.feed == feed; });
-    if (!already && connection.subscriptions_.size() >= connection.endpoint().max_subscriptions) {
+    const std::size_t places =
+        connection.subscriptions_.size() + (questions_.empty() ? 0 : questions_.count(&connection));
+    if (!already && places >= connection.endpoint().max_subscriptions) {
         refuse(connection, id,
                {Code::too_many_subscriptions, "this connection is in as many channels as it may be", {}},
                refusals().subscriptions);
@@ -156,6 +164,7 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
              {Code::rate_limited, "subscribing to this channel several times over, unanswered yet", kRetryAfter});
         return;
     }
+    if (!already && !asked && asks_about(subscribe.channel)) return ask_to_subscribe(connection, id, subscribe);
     if (!already && !enter_channel(connection, id, *rule, subscribe.channel)) return;
     if (feed == nullptr) feed = &make_feed(subscribe.channel);
     if (!already) connection.subscriptions_.push_back({feed, Connection::kWaiting});
@@ -189,8 +198,16 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
 void Gateway::execute(Connection& connection, std::string_view id, const command::Unsubscribe& unsubscribe) {
     Feed* feed = find_feed(unsubscribe.channel);
     const auto& subscriptions = connection.subscriptions_;
+    const bool asked = cancel_question(connection, unsubscribe.channel);
     if (feed == nullptr || std::none_of(subscriptions.begin(), subscriptions.end(),
                                         [feed](const auto& entry) { return entry.feed == feed; })) {
+        if (asked) {
+            ServerFrame frame;
+            frame.id = id;
+            frame.body = event::Unsubscribed{unsubscribe.channel, std::nullopt};
+            send(connection, frame);
+            return;
+        }
         fail(connection, id, {Code::not_subscribed, "this connection isn't in that channel", {}});
         return;
     }
@@ -339,9 +356,9 @@ void Gateway::publish(std::string_view channel, Json data, std::string_view mess
 
 void Gateway::cancel(PublishObserver& observer) noexcept {
     for (const auto& link : links_) {
-        for (Request& request : link->requests) {
+        link->requests.for_each([&observer](Request& request) {
             if (request.observer == &observer) request.observer = nullptr;
-        }
+        });
     }
 }
 

@@ -47,8 +47,7 @@ void Gateway::execute_unknown(Connection& connection, const Command& command) {
         return;
     }
     connection.identity_ = std::move(*identity);
-    if (!connection.draining_) connection.arm_first();
-    greet(connection, command.id);
+    let_in(connection, command.id);
 }
 
 void Gateway::execute(Connection& connection, std::string_view id, const command::Auth&) {

@@ -87,6 +87,7 @@ void Gateway::on_link_up(ShardLink& link, const v1::Welcome& welcome) {
         if (feed->members) announce_members(*feed);
     }
     if (&link != &first_link()) return;
+    on_hooks(welcome.hooks());
     revocations_.expire(wall_);
     revocations_.for_each([&](const v1::Revocation& revocation) {  // weftd may have forgotten
         *outgoing_.mutable_revocation() = revocation;
@@ -207,6 +208,10 @@ void Gateway::on_link_frame(ShardLink& link, v1::Frame& frame) {
                 return on_read_failed(link, request.kind, failed.request(), error);
             }
             if (request.observer != nullptr) request.observer->on_failed(error);
+            if (request.kind == Request::Kind::connect) {
+                if (request.connection != nullptr) turn_away(*request.connection, error);
+                return;
+            }
             if (request.connection != nullptr) fail(*request.connection, request.id, error);
             return;
         }
@@ -220,6 +225,7 @@ void Gateway::on_link_frame(ShardLink& link, v1::Frame& frame) {
             broadcast(*feed, out, 0);
             return;
         }
+        case v1::Frame::kAllowed: return on_allowed(link, frame.allowed());
         case v1::Frame::kRevocation: on_revocation(frame.revocation()); return;
         case v1::Frame::kHistoryPage: return on_page(link, frame.history_page());
         case v1::Frame::kMemberEvent: return on_member_event(frame.member_event());

@@ -17,31 +17,6 @@ v1::Hello hello_to(v1::Hello hello, unsigned shard, unsigned shards) {
 
 }  // namespace
 
-std::uint64_t LinkRequests::add(LinkRequest request) {
-    request.open = true;
-    requests_.push_back(std::move(request));
-    return first_ + requests_.size() - 1;
-}
-
-LinkRequest LinkRequests::take(std::uint64_t number) {
-    if (number < first_ || number - first_ >= requests_.size()) return {};
-    LinkRequest request = std::move(requests_[number - first_]);
-    if (!request.open) return {};
-    requests_[number - first_] = LinkRequest();
-    while (!requests_.empty() && !requests_.front().open) {
-        requests_.pop_front();
-        ++first_;
-    }
-    return request;
-}
-
-LinkRequest LinkRequests::take_first() {
-    LinkRequest request = std::move(requests_.front());
-    requests_.pop_front();
-    ++first_;
-    return request;
-}
-
 ShardLink::ShardLink(unsigned shard, unsigned shards, std::uint64_t life, v1::Hello hello, LinkTimings timings,
                      std::function<std::uint64_t()> random, Events& events)
     : shard_(shard),

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "gateway/request_table.hpp"
 #include "weft/link_session.hpp"
 
 namespace weft {
@@ -20,31 +22,27 @@ struct LinkRequest {
     Connection* connection = nullptr;
     PublishObserver* observer = nullptr;
     std::string id;
-    enum class Kind : std::uint8_t { plain, rpc, history, replay, catch_up, members, member_count } kind = Kind::plain;
+    enum class Kind : std::uint8_t {
+        plain,
+        rpc,
+        history,
+        replay,
+        catch_up,
+        members,
+        member_count,
+        connect,
+        subscribe
+    } kind = Kind::plain;
     bool open = false;
-    std::string channel{};  // of members
+    std::string channel{};  // of members and subscribe
+    struct Subscribe {
+        std::optional<std::string> position;
+        bool echo;
+    };
+    std::unique_ptr<const Subscribe> subscribe{};  // what is to be done when a back end allows it
 };
 
-/// Those that are not answered yet, in the order of their numbers.
-class LinkRequests {
-public:
-    /// Returns its number.
-    std::uint64_t add(LinkRequest request);
-    /// Takes it out; it isn't open when there is none of this number.
-    LinkRequest take(std::uint64_t number);
-    /// Takes the oldest out; it isn't open when it was taken before. Not when empty.
-    LinkRequest take_first();
-
-    [[nodiscard]] bool empty() const noexcept { return requests_.empty(); }
-    /// What they take room for: answered ones behind the oldest that isn't count too.
-    [[nodiscard]] std::size_t size() const noexcept { return requests_.size(); }
-    [[nodiscard]] auto begin() noexcept { return requests_.begin(); }
-    [[nodiscard]] auto end() noexcept { return requests_.end(); }
-
-private:
-    std::deque<LinkRequest> requests_;  // number = first_ + index
-    std::uint64_t first_ = 1;
-};
+using LinkRequests = RequestTable<LinkRequest>;
 
 class ShardLink final : private LinkDialer::Events {
 public:

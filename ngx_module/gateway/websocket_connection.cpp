@@ -83,10 +83,19 @@ bool WebSocketConnection::on_message(websocket::Opcode opcode, std::string_view 
                                     : "this subprotocol takes text messages only");
         return true;
     }
+    if (undecided()) {
+        gateway().hold(*this, message);
+        return true;
+    }
+    take(message);
+    return true;
+}
+
+void WebSocketConnection::take(std::string_view message) {
     count_message();
     event::Error refusal{};
     const bool within = within_rates(message.size(), refusal);
-    if (phase() != Phase::open) return true;
+    if (phase() != Phase::open) return;
     const auto command = wire().codec().decode(message);
     if (!within) {  // decoded all the same: the client must learn which command was not executed
         gateway().fail(*this, command ? command->id : std::string_view(command.error().id), refusal);
@@ -99,7 +108,6 @@ bool WebSocketConnection::on_message(websocket::Opcode opcode, std::string_view 
         gateway().refuse_unknown(*this, command.error().id,
                                  {Code::authentication_required, "expected \"auth\" as the first message", {}});
     }
-    return true;
 }
 
 void WebSocketConnection::echo(websocket::Opcode opcode, std::string_view message) {

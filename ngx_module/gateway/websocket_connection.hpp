@@ -29,6 +29,9 @@ private:
 
     SharedBytes rewrite(const SharedBytes& frames) override;
 
+    /// A message of the right kind: counts it, decodes it, has it executed.
+    void take(std::string_view message);
+    void take_early(std::string_view message) override { take(message); }
     void echo(websocket::Opcode opcode, std::string_view message);
     bool fail(const websocket::Violation& violation);
     void count_message() noexcept;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ngx/channel_directive.hpp"
+#include "ngx/codec_directives.hpp"
 #include "ngx/compression.hpp"
 #include "ngx/conf_values.hpp"
 #include "ngx/connection_log.hpp"
@@ -247,6 +248,7 @@ ngx_command_t directives[] = {
     http_directive("weft_drain", NGX_CONF_TAKE1, set_drain),
     http_directive("weft_send_memory", NGX_CONF_TAKE1, set_send_memory),
     http_directive("weft_json_depth", NGX_CONF_TAKE1, set_json_depth),
+    http_directive("weft_rooms_prefix", NGX_CONF_TAKE1, set_rooms_prefix),
     http_directive("weft_channel", NGX_CONF_BLOCK | NGX_CONF_TAKE1, set_channel),
     http_directive("weft_log_format", NGX_CONF_2MORE, set_log_format),
 
@@ -269,6 +271,7 @@ ngx_command_t directives[] = {
     location_directive("weft_heartbeat", kEverywhere | NGX_CONF_TAKE12, set_heartbeat),
     location_directive("weft_message_size", kEverywhere | NGX_CONF_TAKE1, set_message_size),
     location_directive("weft_send_queue", kEverywhere | NGX_CONF_TAKE1, set_send_queue),
+    location_directive("weft_protocol", kEverywhere | NGX_CONF_TAKE1, set_protocol),
     location_directive("weft_compression", kEverywhere | NGX_CONF_1MORE, set_compression),
     location_directive("weft_connections", kEverywhere | NGX_CONF_TAKE123, set_connections),
     location_directive("weft_log", kEverywhere | NGX_CONF_1MORE, set_log),
@@ -320,6 +323,7 @@ char* merge_location_settings(ngx_conf_t* cf, void* parent, void* child) noexcep
     if (!to.message_size) to.message_size = from.message_size;
     if (!to.send_queue) to.send_queue = from.send_queue;
     if (!to.compression) to.compression = from.compression;
+    if (to.protocol.empty()) to.protocol = from.protocol;
     if (!to.connections) to.connections = from.connections;
     if (!to.logs) to.logs = from.logs;
 

@@ -30,6 +30,7 @@ struct MainSettings {
     std::optional<ngx_msec_t> drain;
     std::optional<std::size_t> send_memory;  // bytes, of each worker
     std::optional<unsigned> json_depth;
+    std::optional<std::string> rooms_prefix;
     CountedKinds counted;
     LogFormats log_formats;
     bool used = false;  // some location does something with Weft
@@ -50,6 +51,7 @@ struct LocationSettings {
     std::optional<std::size_t> message_size;
     std::optional<std::size_t> send_queue;
     std::optional<CompressionSettings> compression;
+    std::string protocol;  // the subprotocol that is spoken with those who ask for none; empty: the first codec's
     std::optional<ConnectionLimits> connections;
     std::shared_ptr<ConnectionLogs> logs;  // null: not said here
 

@@ -1,4 +1,5 @@
 // From an HTTP request to a connection of ours: origin, handshake, credentials, 101, and the request is given back.
+#include <algorithm>
 #include <string>
 
 #include "ngx/connection_log.hpp"
@@ -217,7 +218,10 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     // Those who are about to be closed needn't agree on anything: what a worker has of wires is for others.
     const std::string_view extensions =
         refusal ? std::string_view() : header(request, "sec-websocket-extensions", storage[7]);
-    const Speech speech = choose_speech(*worker, answer.subprotocol, location.endpoint.compression, extensions);
+    const auto supported = worker->wires().subprotocols();
+    const bool agreed = std::ranges::find(supported, answer.subprotocol) != supported.end();
+    const std::string_view spoken = agreed ? answer.subprotocol : std::string_view(location.protocol);
+    const Speech speech = choose_speech(*worker, spoken, location.endpoint.compression, extensions);
 
     auto* record = make_in_pool<Handover>(request->pool);
     auto* upgraded = make_in_pool<UpgradedRequest>(request->pool);

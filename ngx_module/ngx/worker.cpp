@@ -39,6 +39,13 @@ v1::Hello make_hello(const ngx_cycle_t& cycle, const MainSettings& settings, std
     return hello;
 }
 
+CodecSettings codec_settings(const MainSettings& settings) {
+    CodecSettings codecs;
+    if (settings.json_depth) codecs.max_depth = *settings.json_depth;
+    if (settings.rooms_prefix) codecs.rooms_prefix = *settings.rooms_prefix;
+    return codecs;
+}
+
 }  // namespace
 
 Worker* Worker::current() noexcept {
@@ -78,7 +85,7 @@ Worker::Worker(ngx_cycle_t* cycle, MainSettings& settings, Counters& counters)
       admission_(settings.zone, &counters, settings.counted),
       random_(seeded()),
       members_(settings.zone, &counters, cycle->log),
-      codecs_(make_codecs({settings.json_depth.value_or(kMaxDepth)})),
+      codecs_(make_codecs(codec_settings(settings))),
       read_buffer_(std::make_unique<char[]>(kReadBuffer + websocket::kPadding)),
       write_buffer_(std::make_unique<char[]>(kWriteBuffer)),
       gateway_(make_hello(*cycle, settings, random_), LinkTimings{}, settings.rules, counters, *this, monotonic_now(),

@@ -29,7 +29,11 @@ enum class Code : std::uint16_t {
     timeout = 4019,
 };
 
-/// The code's name in the protocol ("rate_limited"); "unknown_error" for a number that is none of them.
+/// Codes from here to 4999 are the application's own: its back ends choose them.
+inline constexpr std::uint16_t kFirstApplicationCode = 4100;
+
+/// The code's name in the protocol ("rate_limited"); "application" for one of the application's own, "unknown_error"
+/// for a number that is none of them.
 constexpr std::string_view reason(Code code) noexcept {
     switch (code) {
         case Code::unknown_error: return "unknown_error";
@@ -53,7 +57,8 @@ constexpr std::string_view reason(Code code) noexcept {
         case Code::method_not_found: return "method_not_found";
         case Code::timeout: return "timeout";
     }
-    return "unknown_error";
+    const auto number = static_cast<std::uint16_t>(code);
+    return number >= kFirstApplicationCode && number <= 4999 ? "application" : "unknown_error";
 }
 
 }  // namespace weft

@@ -157,6 +157,12 @@ void Broker::on_rules(const v1::ChannelRules& rules) {
     state_->rules.update(rules);
 }
 
+bool Broker::knows(const v1::Publish& publish) const {
+    return !publish.message_id().empty() &&
+           state_->ids.find(publish.channel(), publish.has_publisher() ? &publish.publisher() : nullptr,
+                            publish.message_id()) != nullptr;
+}
+
 bool Broker::filled() const noexcept {
     return state_->replication.filled();
 }

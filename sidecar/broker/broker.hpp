@@ -61,6 +61,8 @@ public:
     void on_link_down(LinkId link, Instant now);  ///< unknown links are ignored
     /// Takes any frame from any link; what that role has no business to say is ignored and counted.
     void on_frame(LinkId link, const v1::Frame& frame, Instant now, WallTime wall);
+    /// Whether a publish repeats one that is here, by its message_id.
+    [[nodiscard]] bool knows(const v1::Publish& publish) const;
     void on_tick(Instant now);  ///< call a few times a second: waits, lingering and age end here
 
     /// Whether the node has got what its peers' histories hold, as far as peers could be reached in time. Until then

@@ -50,6 +50,13 @@ void Broker::State::on_publish(LinkId link, const v1::Publish& publish, Instant 
             repeat(link, publish, *channel, *first, now);
             return channels.touch(*channel, now);
         }
+        // In the life before it may have been accepted here, and delivered: peers will tell.
+        if (channel->history && !replication.filled()) {
+            fail(link, publish.request(), Code::unavailable,
+                 "node " + settings.node + " is filling up and can't know yet whether it has had this message_id", {},
+                 kRetryWhenFull);
+            return channels.touch(*channel, now);
+        }
     }
     const bool needs_peer = channel->history && channel->history->log.retention().ack;
     if (needs_peer && !can_hope_for_peer(link, publish.request())) return channels.touch(*channel, now);

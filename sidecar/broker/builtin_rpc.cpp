@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cstdio>
 
+#include "broker/json_string.hpp"
+
 namespace weft {
 namespace {
 
@@ -23,32 +25,16 @@ std::string rfc3339(WallTime wall) {
     return {text.data(), static_cast<std::size_t>(size)};
 }
 
-// RFC 8259 §7.
-std::string json_string(std::string_view text) {
-    std::string json = "\"";
-    for (const char c : text) {
-        if (c == '"' || c == '\\') {
-            json += '\\';
-            json += c;
-        } else if (static_cast<unsigned char>(c) < 0x20) {
-            std::array<char, 8> escaped;
-            std::snprintf(escaped.data(), escaped.size(), "\\u%04x", static_cast<unsigned>(c));
-            json += escaped.data();
-        } else {
-            json += c;
-        }
-    }
-    return json += '"';
-}
-
 }  // namespace
 
 tl::expected<std::string, RpcError> call_builtin(std::string_view method, std::string_view params,
                                                  std::string_view node, WallTime wall) {
     if (method == "weft.echo") return std::string(params.empty() ? "null" : params);
     if (method == "weft.time") {
-        return R"({"time":")" + rfc3339(wall) + R"(","unix_ms":)" + std::to_string(wall.time_since_epoch().count()) +
-               R"(,"node":)" + json_string(node) + "}";
+        std::string result =
+            R"({"time":")" + rfc3339(wall) + R"(","unix_ms":)" + std::to_string(wall.time_since_epoch().count());
+        add_json_string(result += R"(,"node":)", node);
+        return result += '}';
     }
     // A cut in the middle of a UTF-8 character would make the answer unreadable as a protobuf string.
     std::size_t size = std::min(method.size(), kMaxMethodInMessage);

@@ -12,6 +12,7 @@ BrokerGate::BrokerGate(BrokerSettings settings) : broker_(std::move(settings), r
 LinkId BrokerGate::open(Link& link, LinkRole role, std::string_view name, Instant now) {
     const LinkId id = next_id_++;
     links_.emplace(id, &link);
+    if (filter_ != nullptr && role == LinkRole::worker) filter_->on_worker_up(id);
     now_ = now;
     broker_.on_link_up(id, role, name, now);
     return id;
@@ -19,14 +20,26 @@ LinkId BrokerGate::open(Link& link, LinkRole role, std::string_view name, Instan
 
 void BrokerGate::close(LinkId id, Instant now) {
     if (links_.erase(id) == 0) return;
+    if (filter_ != nullptr) filter_->on_worker_down(id);
     now_ = now;
     broker_.on_link_down(id, now);
 }
 
 void BrokerGate::frame(LinkId id, const v1::Frame& frame, Instant now) {
     if (!links_.contains(id)) return;
+    if (filter_ != nullptr && filter_->on_frame(id, frame, now)) return;
+    pass(id, frame, now);
+}
+
+void BrokerGate::pass(LinkId id, const v1::Frame& frame, Instant now) {
+    if (!links_.contains(id)) return;
     now_ = now;
     broker_.on_frame(id, frame, now, wall_now());
+}
+
+void BrokerGate::reply(LinkId id, const v1::Frame& frame, Instant now) {
+    now_ = now;
+    send(id, frame.SerializeAsString());
 }
 
 void BrokerGate::tick(Instant now) {

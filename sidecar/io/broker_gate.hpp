@@ -28,7 +28,25 @@ public:
         bool touched_ = false;
     };
 
+    /// Sees what workers send before the broker does.
+    class Filter {
+    public:
+        virtual ~Filter() = default;
+        virtual void on_worker_up(LinkId link) = 0;
+        virtual void on_worker_down(LinkId link) = 0;
+        /// True when the broker isn't to see it: then reply(), or pass(), follows for what needs an answer.
+        virtual bool on_frame(LinkId link, const v1::Frame& frame, Instant now) = 0;
+    };
+
     explicit BrokerGate(BrokerSettings settings);
+
+    /// Before the first link; must stay, or be taken away with null.
+    void filter(Filter* filter) noexcept { filter_ = filter; }
+    /// To a worker, from the filter.
+    void reply(LinkId id, const v1::Frame& frame, Instant now);
+    /// To the broker, what the filter had kept; nothing happens when the link is closed.
+    void pass(LinkId id, const v1::Frame& frame, Instant now);
+    [[nodiscard]] bool knows(const v1::Publish& publish) { return broker_.knows(publish); }
 
     /// A session is up. `link` must stay until close().
     LinkId open(Link& link, LinkRole role, std::string_view name, Instant now);
@@ -55,6 +73,7 @@ private:
     void send(LinkId id, std::string_view frame) override;
 
     Broker broker_;
+    Filter* filter_ = nullptr;
     std::unordered_map<LinkId, Link*> links_;
     std::vector<Link*> touched_;
     std::vector<Link*> flushing_;

@@ -36,8 +36,9 @@ Node::Node(Config config, Reload reload, Log& log) : config_(std::move(config)),
         log_.info("http", {{"listen", config_.http.text()}});
     }
     const std::uint64_t incarnation = random_bits();
+    hooks_ = make_hook_client(config_, incarnation);
     for (unsigned i = 0; i < config_.shards; ++i) {
-        shards_.push_back(std::make_unique<Shard>(shard_config(config_, i), i, incarnation, log_, news_));
+        shards_.push_back(std::make_unique<Shard>(shard_config(config_, i), i, incarnation, hooks_.get(), log_, news_));
     }
     forget_shards_of_before();
 }
@@ -77,6 +78,11 @@ NodeStatus Node::status() const {
     NodeStatus status = status_of_all(all);
     status.stopping = stop_signal_ != 0;
     status.history_max_bytes = config_.history.max_bytes;
+    if (hooks_) {
+        for (const Hook hook : kAllHooks) {
+            if (auto counts = hooks_->counts(hook)) status.hooks.push_back({hook, std::move(*counts)});
+        }
+    }
     return status;
 }
 

@@ -44,6 +44,7 @@ private:
     ServiceNotify service_;
     Wakeup news_;                           // from shards
     std::unique_ptr<StatusServer> status_;  // none without http
+    std::unique_ptr<HookClient> hooks_;     // none without hooks
     std::vector<std::unique_ptr<Shard>> shards_;
     int stop_signal_ = 0;
     bool ready_ = false;

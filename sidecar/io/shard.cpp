@@ -80,7 +80,7 @@ Endpoint endpoint_of(const std::string& text) {
 
 }  // namespace
 
-Shard::Shard(Config config, unsigned index, std::uint64_t incarnation, const Log& log, Wakeup& news)
+Shard::Shard(Config config, unsigned index, std::uint64_t incarnation, HookClient* hooks, const Log& log, Wakeup& news)
     : config_(std::move(config)),
       index_(index),
       log_(config_.shards > 1 ? log.of_shard(index) : log),
@@ -91,7 +91,12 @@ Shard::Shard(Config config, unsigned index, std::uint64_t incarnation, const Log
       keys_(make_keys(context_, config_.mesh.curve)),
       mesh_(context_, mesh_settings(config_, index, incarnation, timings_, keys_.get()), gate_, log_) {
     if (keys_) log_.info("curve", {{"public_key", keys_->public_key()}, {"allowed", keys_->keys()->all().size()}});
+    if (index_ != 0) config_.services = {};  // the first shard answers rpc
+    if (BackEndPort::wanted(config_)) {
+        back_ends_ = std::make_unique<BackEndPort>(context_, config_, hooks, gate_, log_);
+    }
     LinkPort::Settings settings;
+    describe_hooks(config_, settings.welcome);
     settings.welcome.set_node(config_.node);
     settings.welcome.set_incarnation(incarnation);
     settings.welcome.set_software(kSoftware);
@@ -188,6 +193,7 @@ void Shard::serve() {
             watch(link->monitor());
             watch(link->socket());
         }
+        if (back_ends_) back_ends_->watch(items_);
         const auto wait = until_next_turn(now, more).count();
         if (::poll(items_.data(), items_.size(), static_cast<int>(wait)) < 0 && errno != EINTR) {
             throw std::system_error(errno, std::generic_category(), "poll");
@@ -230,6 +236,7 @@ void Shard::watch(zmq::socket_ref socket) {
 bool Shard::any_readable() {
     const auto readable = [](zmq::socket_ref socket) { return (socket.get(zmq::sockopt::events) & ZMQ_POLLIN) != 0; };
     if (readable(workers_->socket()) || (incoming_ && readable(incoming_->socket()))) return true;
+    if (back_ends_ && back_ends_->readable()) return true;
     return std::ranges::any_of(mesh_.links(),
                                [&](const auto& link) { return readable(link->socket()) || readable(link->monitor()); });
 }
@@ -255,6 +262,7 @@ bool Shard::receive(Instant now) {
         // What came before a disconnect counts; only then the news of it.
         if (event && !unread) link->on_monitor(now);
     }
+    if (back_ends_) more |= back_ends_->receive(now);
     return more;
 }
 
@@ -275,6 +283,7 @@ void Shard::show_status(Instant now) {
         if (link->itself()) continue;
         status.peers.push_back({link->endpoint(), link->node(), link->up(), link->queued_bytes()});
     }
+    if (back_ends_) status.back_ends = back_ends_->counts();
     const std::scoped_lock lock(mutex_);
     status_ = std::move(status);
 }
@@ -288,6 +297,7 @@ void Shard::tick(Instant now) {
     }
     mesh_.tick(now);
     gate_.tick(now);
+    if (back_ends_) back_ends_->tick(now);
     if (keys_) keys_->write_news(log_, now);
     warn_of_unacknowledged();
     show_status(now);
@@ -317,6 +327,7 @@ void Shard::drain() {
     workers_->close_links(begin);
     if (incoming_) incoming_->close_links(begin);
     mesh_.close_links(begin);
+    if (back_ends_) back_ends_->close(begin);
     Instant now = begin;
     for (gate_.flush(now); gate_.has_unsent() && now - begin < kDrain - kLinger; gate_.flush(now)) {
         std::this_thread::sleep_for(milliseconds(2));

@@ -15,6 +15,7 @@
 #include <zmq.hpp>
 
 #include "config.hpp"
+#include "io/back_end_port.hpp"
 #include "io/broker_gate.hpp"
 #include "io/link_port.hpp"
 #include "io/log.hpp"
@@ -31,7 +32,8 @@ public:
     /// Listens and dials; start() serves. `config` is the shard's own part of the node's (shard_config), `incarnation`
     /// the process's. Throws StartError or std::system_error. `news` is rung when something happened that the node
     /// should look at; it must outlive this.
-    Shard(Config config, unsigned index, std::uint64_t incarnation, const Log& log, Wakeup& news);
+    /// `hooks` calls webhooks; null: there are none.
+    Shard(Config config, unsigned index, std::uint64_t incarnation, HookClient* hooks, const Log& log, Wakeup& news);
     /// Stops the thread, if it runs.
     ~Shard();
     Shard(const Shard&) = delete;
@@ -65,7 +67,7 @@ private:
     void warn_of_unacknowledged();
     void drain();
 
-    const Config config_;
+    Config config_;
     const unsigned index_;
     Log log_;
     Wakeup& news_;
@@ -75,7 +77,8 @@ private:
     std::unique_ptr<SocketFile> workers_file_;
     std::unique_ptr<SocketFile> mesh_file_;
     zmq::context_t context_;
-    std::unique_ptr<ZapHandler> keys_;  // none without mesh.curve
+    std::unique_ptr<BackEndPort> back_ends_;  // none without hooks, and services for the first shard
+    std::unique_ptr<ZapHandler> keys_;        // none without mesh.curve
     std::unique_ptr<LinkPort> workers_;
     std::unique_ptr<LinkPort> incoming_;  // peers; none without mesh.listen
     Mesh mesh_;

@@ -9,6 +9,7 @@
 #include "broker/broker.hpp"
 #include "broker/recent_ids.hpp"
 #include "broker/repeats.hpp"
+#include "weft/codes.hpp"
 #include "weft/position.hpp"
 
 namespace weft {
@@ -149,6 +150,33 @@ TEST_F(Acknowledgement, AnswersARepeatedPublishWithTheFirstOneAndDeliversItOnce)
     }
     EXPECT_EQ(broker->counts().repeated, 2u);
     EXPECT_EQ(broker->counts().published, 2u);
+}
+
+TEST_F(Acknowledgement, RefusesWhatMayBeARepeatUntilTheNodeKnowsWhatItsPeersHold) {
+    BrokerSettings settings;
+    settings.node = "a";
+    settings.expected_peers = 1;
+    broker = std::make_unique<Broker>(
+        settings, [this] { return random(); }, *this);
+    v1::ChannelRules rules;
+    rules.set_generation(1);
+    add_rule(rules, "kept:*", false);
+    broker->on_rules(rules);
+    broker->on_tick(now);
+    up(kWorker, LinkRole::worker);
+    sent.clear();
+    publish(kWorker, "kept:1", "m1", 1);
+    EXPECT_EQ(take_one(kWorker).failed().code(), static_cast<std::uint32_t>(Code::unavailable));
+    publish(kWorker, "kept:1", "", 2);
+    EXPECT_TRUE(take_one(kWorker).has_published()) << "nobody repeats what has no id";
+    publish(kWorker, "plain", "m1", 3);
+    EXPECT_TRUE(take_one(kWorker).has_published()) << "a channel without history has nothing to be filled with";
+    tick_after(settings.fill_wait + 1ms);
+    ASSERT_TRUE(broker->filled());
+    sent.clear();
+    publish(kWorker, "kept:1", "m1", 4);
+    EXPECT_TRUE(take_one(kWorker).has_published());
+    EXPECT_EQ(broker->counts().repeated, 0u);
 }
 
 TEST_F(Acknowledgement, TakesAnIdForAnotherOneWhenItsChannelOrPublisherIsAnother) {

@@ -154,6 +154,7 @@ public:
 class CountingCodec final : public Codec {
 public:
     explicit CountingCodec(bool binary = false) : binary_(binary) {}
+    [[nodiscard]] std::string_view name() const noexcept override { return json_.name(); }
     [[nodiscard]] std::string_view subprotocol() const noexcept override { return json_.subprotocol(); }
     [[nodiscard]] bool binary() const noexcept override { return binary_; }
     tl::expected<Command, CommandError> decode(std::string_view message) override { return json_.decode(message); }
@@ -255,7 +256,7 @@ inline v1::Frame gap(const std::string& channel, const std::string& position) {
 
 /// A weftd that notes what it is told ("subscribe chat:a @k.1", "publish 1 chat:a {…} by ann"), and answers what the
 /// test says; by itself it answers subscribes, while `answers`.
-class ScriptedWeftd final : private LinkListener::Events {
+class ScriptedWeftd : private LinkListener::Events {
 public:
     explicit ScriptedWeftd(const Clock& clock, const v1::Welcome& welcome = welcome_of("node-a"))
         : clock_(clock), listener_(welcome, kTimings, std::size_t{64} << 20, *this) {}

@@ -103,6 +103,7 @@ TEST_F(GatewayShards, SendsWhatBelongsToAChannelToItsShardAndAllElseToTheFirst) 
         run();
         EXPECT_EQ(take(i), (Lines{"subscribe " + channel, "publish 1 " + channel + " 7 by ann",
                                   "signal 0 " + channel + " typing by ann", "unsubscribe " + channel}));
+        EXPECT_EQ(ann.take(), Lines{"unsubscribed#3 " + channel});
     }
     say(ann, rpc("weft.time", "4"));
     run();

@@ -18,6 +18,8 @@ TEST(NodeStatus, IsFilledWhenAllShardsAreAndAsOldAsTheOldest) {
         shards[i].counts.channels = 10 + i;
         shards[i].counts.ids = 1;
         shards[i].worker_bytes = 100;
+        shards[i].followers.push_back({"b", 2, i * 1ms});
+        if (i == 2) shards[i].followers.push_back({"c", 1, 5ms});
         shards[i].peers.push_back({"tcp://b:" + std::to_string(i), "b", i != 2, i});
     }
     NodeStatus all = status_of_all(shards);
@@ -29,6 +31,10 @@ TEST(NodeStatus, IsFilledWhenAllShardsAreAndAsOldAsTheOldest) {
     EXPECT_EQ(all.worker_bytes, 300U);
     ASSERT_EQ(all.peers.size(), 3U);
     EXPECT_EQ(all.peers[2].endpoint, "tcp://b:2");
+    ASSERT_EQ(all.followers.size(), 2U) << "a peer is one, though it has a link to each shard";
+    EXPECT_EQ(all.followers[0].unacknowledged, 6U);
+    EXPECT_EQ(all.followers[0].lag, 2ms) << "of the shard that waits longest";
+    EXPECT_EQ(all.followers[1].node, "c");
     ASSERT_EQ(all.shards.size(), 3U);
     EXPECT_EQ(all.shards[1].channels, 11U);
     shards[1].filled = true;

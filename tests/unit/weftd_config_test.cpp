@@ -132,16 +132,38 @@ TEST(WeftdConfig, NamesPlaceKeyFaultAndExpectationOfEveryError) {
         {"http: 127.0.0.1:70000",
          "w.yaml:1:7: http: \"127.0.0.1:70000\" is not an address; expected an IP address and "
          "a port such as 127.0.0.1:7480, or off"},
-        {"hooks: {}", "w.yaml:1:1: hooks: not supported yet"},
+        {"hooks: {rpc: {}}",
+         "w.yaml:1:14: hooks.rpc: has no url; expected one such as {url: \"http://127.0.0.1:9000/weft\"}"},
+        {"hooks: {rpc: {url: ftp://x}}",
+         "w.yaml:1:20: hooks.rpc.url: \"ftp://x\" is not a URL of a web server; expected one such as "
+         "http://127.0.0.1:9000/weft"},
+        {"hooks: {rpc: {url: http://x, channels: [a]}}",
+         "w.yaml:1:30: hooks.rpc.channels: unknown key; did you mean \"hooks.subscribe.channels\"?"},
+        {"hooks: {rpc: {url: http://x, methods: [a**]}}",
+         "w.yaml:1:39: hooks.rpc.methods: method pattern \"a**\" has \"**\" in its first segment, expected \"a.**\" "
+         "for what "
+         "is below it, or \"**\" alone"},
+        {"hooks: {timout: 1s}", "w.yaml:1:9: hooks.timout: unknown key; did you mean \"hooks.timeout\"?"},
+        {"hooks: {concurrency: 0}",
+         "w.yaml:1:22: hooks.concurrency: \"0\" is not it; expected a number from 1 to 10000"},
+        {"hooks: {headers: {\"A B\": c}}",
+         "w.yaml:1:19: hooks.headers: has a header that is none; expected a name of letters, digits and dashes, and a "
+         "text"},
+        {"hooks: {key: /nowhere/at/all}",
+         "w.yaml:1:14: hooks.key: the file \"/nowhere/at/all\" can't be read (No such file or directory); expected one "
+         "with a key"},
+        {"services: {listen: tcp://0.0.0.0:1}",
+         "w.yaml:1:20: services.listen: \"tcp://0.0.0.0:1\" can be reached from outside; expected ipc:///PATH or a "
+         "loopback address"},
         // Shapes.
         {"just words",
          "w.yaml:1:1: is not a map; expected keys with values (node, shards, workers, mesh, log, limits, history, "
          "http, "
-         "publish)"},
+         "publish, hooks, services)"},
         {"- node",
          "w.yaml:1:1: is not a map; expected keys with values (node, shards, workers, mesh, log, limits, history, "
          "http, "
-         "publish)"},
+         "publish, hooks, services)"},
         {"workers: ipc:///x", "w.yaml:1:10: workers: is not a map; expected keys with values (listen, mode, group)"},
         {"node: [a]", "w.yaml:1:7: node: is a list; expected a name"},
         {"node: {a: b}", "w.yaml:1:7: node: is a map; expected a name"},
@@ -198,11 +220,29 @@ TEST(WeftdConfig, SaysThatAKeyHasNoValueInItsLine) {
 }
 
 TEST(WeftdConfig, ReportsAllErrorsOfAFileInTheirOrder) {
-    EXPECT_EQ(errors("nod: a\nlog: {format: xml, level: loud}\nhooks: {}"),
-              "w.yaml:1:1: nod: unknown key; did you mean \"node\"?\n"
-              "w.yaml:2:15: log.format: \"xml\" is not a log format; expected text or json\n"
-              "w.yaml:2:27: log.level: \"loud\" is not a log level; expected debug, info, warn or error\n"
-              "w.yaml:3:1: hooks: not supported yet");
+    EXPECT_EQ(
+        errors("nod: a\nlog: {format: xml, level: loud}\nhooks: {timeout: 1}"),
+        "w.yaml:1:1: nod: unknown key; did you mean \"node\"?\n"
+        "w.yaml:2:15: log.format: \"xml\" is not a log format; expected text or json\n"
+        "w.yaml:2:27: log.level: \"loud\" is not a log level; expected debug, info, warn or error\n"
+        "w.yaml:3:18: hooks.timeout: \"1\" is not a duration; expected a number with ms, s, m or h, such as 250ms");
+}
+
+TEST(WeftdConfig, WhatHoldsForAllHooksMayStandBehindThem) {
+    const auto config = parse_config(
+        "hooks:\n  rpc: {url: \"http://a/rpc\", methods: [\"x.*\"], timeout: 7s}\n  connect: {url: \"https://a/c\"}\n"
+        "  timeout: 1s\n  headers: {X-A: b}\n  breaker: {failures: 0}\nservices: {listen: tcp://127.0.0.1:7401}\n",
+        "w.yaml", default_config());
+    ASSERT_TRUE(config.has_value()) << config.error().front().text();
+    const auto hook = [&](Hook which) { return config->hooks[static_cast<std::size_t>(which)]; };
+    EXPECT_EQ(hook(Hook::rpc).timeout, std::chrono::seconds(7));
+    EXPECT_EQ(hook(Hook::rpc).patterns, std::vector<std::string>{"x.*"});
+    EXPECT_EQ(hook(Hook::connect).timeout, std::chrono::seconds(1));
+    EXPECT_EQ(hook(Hook::connect).headers, std::vector<std::string>{"X-A: b"});
+    EXPECT_EQ(hook(Hook::connect).breaker_failures, 0U);
+    EXPECT_EQ(hook(Hook::publish), Config::Webhook{}) << "none where none is said";
+    EXPECT_EQ(config->services.listen, "tcp://127.0.0.1:7401");
+    EXPECT_EQ(keys_that_need_a_restart(default_config(), *config), (std::vector<std::string>{"hooks", "services"}));
 }
 
 TEST(WeftdConfig, BoundsTheNumberOfErrors) {

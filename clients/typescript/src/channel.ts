@@ -1,58 +1,11 @@
 import { Backoff, type BackoffOptions } from './backoff.js';
 import { Emitter, type Listener } from './emitter.js';
 import { Code, localError, WeftError } from './errors.js';
-import type { CallOptions, CommandManners } from './outbox.js';
-import {
-  fromWire,
-  type ChannelEvent,
-  type HistoryPage,
-  type Join,
-  type Leave,
-  type PresencePage,
-  type Published,
-  type Signal,
-  type Subscribed,
-} from './payloads.js';
+import type { ChannelEvents, ChannelOptions, ChannelState, PageOptions, PublishOptions } from './options.js';
+import type { CommandManners } from './outbox.js';
+import { fromWire, type ChannelEvent, type HistoryPage, type PresencePage, type Published, type Subscribed } from './payloads.js';
 import { RecentKeys } from './recent.js';
 import type { Session } from './session.js';
-
-export type ChannelState = 'unsubscribed' | 'subscribing' | 'subscribed';
-
-export interface ChannelOptions {
-  /** Where to resume, such as a `channel.position` that was kept when the page was left. */
-  position?: string;
-  /** Whether this connection gets what it publishes itself. Default true. */
-  echo?: boolean;
-}
-
-export interface PublishOptions extends CallOptions {
-  /** 1 to 64 bytes; one is made if none is given. What is published again with the same is delivered once. */
-  messageId?: string;
-}
-
-export interface PageOptions extends CallOptions {
-  after?: string;
-  limit?: number;
-}
-
-export interface ChannelEvents<T = unknown> {
-  /** A publication: each once, in order, across reconnects. */
-  event: ChannelEvent<T>;
-  /** A signal: typing, cursors; only while connected. */
-  signal: Signal;
-  join: Join;
-  leave: Leave;
-  /** Joins or leaves may have been missed: ask `presence` again. */
-  presenceGap: { channel: string };
-  /** Publications may have been missed and can't be had any more: load the state afresh. */
-  gap: { channel: string };
-  /** The server has taken the subscription, the first time and after each reconnect. */
-  subscribed: Subscribed;
-  /** The subscription has ended: by unsubscribe() (code 0), or by the server. It isn't tried again. */
-  unsubscribed: { channel: string; code: number; reason: string };
-  /** An attempt to subscribe failed. Unless `unsubscribed` follows, it is tried again. */
-  error: WeftError;
-}
 
 /** @internal What a channel needs of its client. */
 export interface ChannelHost {
@@ -271,6 +224,8 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
   }
 
   #refused(error: WeftError): void {
+    // What comes behind a gap would move the position over it: it comes again when the subscription is taken.
+    if (this.#asked === this.#owner) this.#owner = undefined;
     this.#asked = undefined;
     this.#held = [];
     // The client calls resume() on the next connection, or lost() if there is none.

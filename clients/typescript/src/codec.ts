@@ -9,7 +9,7 @@ export interface Frame {
 export interface Codec {
   /** What is offered to the server: a WebSocket subprotocol that names the protocol and its encoding. */
   readonly subprotocol: string;
-  encode(frame: Frame): string | Uint8Array<ArrayBuffer>;
+  encode(frame: Frame): string | Uint8Array;
   /** Throws if this is no frame. */
   decode(message: string | ArrayBuffer): Frame;
 }

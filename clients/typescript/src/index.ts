@@ -1,14 +1,24 @@
 export { WeftClient } from './client.js';
-export type { ClientEvents, ClientOptions, ClientState, TicketRequest } from './client.js';
 export { Channel } from './channel.js';
-export type { ChannelEvents, ChannelOptions, ChannelState, PageOptions, PublishOptions } from './channel.js';
+export type {
+  CallOptions,
+  ChannelEvents,
+  ChannelOptions,
+  ChannelState,
+  ClientEvents,
+  ClientOptions,
+  ClientState,
+  PageOptions,
+  PublishOptions,
+  TicketRequest,
+} from './options.js';
 export { Code, UnauthorizedError, WeftError } from './errors.js';
 export type { LocalReason } from './errors.js';
 export { Emitter } from './emitter.js';
 export type { Listener } from './emitter.js';
 export type { BackoffOptions } from './backoff.js';
-export type { CallOptions } from './outbox.js';
 export { jsonCodec } from './codec.js';
+export { protobufCodec } from './protobuf.js';
 export type { Codec, Frame } from './codec.js';
 export { webSocketTransport } from './transport.js';
 export type { Transport, TransportConnection, TransportListener, WebSocketConstructor, WebSocketLike } from './transport.js';

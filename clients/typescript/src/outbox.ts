@@ -1,17 +1,10 @@
 import type { Frame } from './codec.js';
 import { deadline } from './deadline.js';
 import { localError, WeftError, Code } from './errors.js';
+import type { CallOptions } from './options.js';
 import { Pace } from './pace.js';
 import type { Limits } from './payloads.js';
 import { errorOf, type Session } from './session.js';
-
-/** How a call may be bounded. */
-export interface CallOptions {
-  /** Milliseconds from the call to its answer, waiting for a connection included. */
-  timeoutMs?: number;
-  /** Ends the wait; the promise is rejected with the signal's reason. What was sent is not called back. */
-  signal?: AbortSignal;
-}
 
 /** What is done with a command beyond sending it once. */
 export interface CommandManners extends CallOptions {
@@ -144,6 +137,11 @@ export class Outbox {
     }
     this.flush();
     return true;
+  }
+
+  /** Takes the right to send something beside the commands; false if the server wouldn't have it now. */
+  mayPass(): boolean {
+    return this.#pace.take(Date.now()) === 0;
   }
 
   /** Sends what may be sent. */

@@ -28,7 +28,7 @@ export interface SessionOptions {
   ticketIn: 'subprotocol' | 'message';
   connectTimeoutMs: number;
   /** Silence after which a ping is sent; undefined for the server's own. */
-  heartbeatMs: number | undefined;
+  heartbeatMs?: number;
   pongTimeoutMs: number;
 }
 
@@ -82,6 +82,11 @@ export class Session {
     if (byteLength(message) > this.#messageSize) return false;
     this.#connection.send(message);
     return true;
+  }
+
+  /** Bytes that were sent and have not left yet. */
+  get buffered(): number {
+    return this.#connection.buffered;
   }
 
   /** Asks for a sign of life; without one in time the connection is given up. */

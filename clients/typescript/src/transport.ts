@@ -6,7 +6,9 @@ export interface Transport {
 
 export interface TransportConnection {
   /** Sends a message; only after `opened` and before `closed`. */
-  send(message: string | Uint8Array<ArrayBuffer>): void;
+  send(message: string | Uint8Array): void;
+  /** Bytes that were sent and have not left yet. */
+  readonly buffered: number;
   /** Ends the connection. The listener may still be told of what comes until then. */
   close(code?: number): void;
 }
@@ -21,6 +23,7 @@ export interface TransportListener {
 /** The part of the standard WebSocket that is used; that of browsers, of Node 22 and of the package `ws` have it. */
 export interface WebSocketLike {
   binaryType: string;
+  readonly bufferedAmount: number;
   onopen: ((event: any) => void) | null;
   onmessage: ((event: any) => void) | null;
   onerror: ((event: any) => void) | null;
@@ -45,6 +48,9 @@ export function webSocketTransport(constructor?: WebSocketConstructor): Transpor
       socket.onclose = ({ code, reason }) => listener.closed(code, reason ?? '');
       return {
         send: (message) => socket.send(message),
+        get buffered() {
+          return socket.bufferedAmount;
+        },
         close: (code) => socket.close(code),
       };
     },

@@ -78,13 +78,13 @@ describe('docs/sdk.md names every', () => {
   const methods = (file: string) => [...read(`dist/esm/${file}.d.ts`).matchAll(/^ {4}(?:get |readonly )?(\w+)(?:<[^(]*>)?[(:]/gm)].map((match) => match[1]!).filter((name) => name !== 'constructor');
 
   test.each([
-    ['option of a client', 'WeftClient', members('client', 'ClientOptions')],
-    ['event of a client', 'WeftClient', members('client', 'ClientEvents')],
-    ['member of a client', 'WeftClient', methods('client').filter((name) => !members('client', 'ClientOptions').includes(name))],
-    ['option of a channel', 'Channel', members('channel', 'ChannelOptions')],
-    ['event of a channel', 'Channel', members('channel', 'ChannelEvents')],
+    ['option of a client', 'WeftClient', members('options', 'ClientOptions')],
+    ['event of a client', 'WeftClient', members('options', 'ClientEvents')],
+    ['member of a client', 'WeftClient', methods('client').filter((name) => !members('options', 'ClientOptions').includes(name))],
+    ['option of a channel', 'Channel', members('options', 'ChannelOptions')],
+    ['event of a channel', 'Channel', members('options', 'ChannelEvents')],
     ['member of a channel', 'Channel', methods('channel')],
-    ['option of a call', 'WeftClient', [...members('outbox', 'CallOptions'), ...members('channel', 'PublishOptions'), ...members('channel', 'PageOptions')]],
+    ['option of a call', 'WeftClient', [...members('options', 'CallOptions'), ...members('options', 'PublishOptions'), ...members('options', 'PageOptions')]],
     ['reason of its own', 'Errors', [...read('src/errors.ts').matchAll(/^ {2}\| '(\w+)'/gm)].map((match) => match[1]!)],
   ])('%s', (_, title, names) => {
     expect(names.length).toBeGreaterThan(1);

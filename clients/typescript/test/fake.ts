@@ -6,6 +6,7 @@ import { WeftClient, type ClientOptions, type Frame, type Transport, type Transp
 export class FakeConnection {
   readonly sent: Frame[] = [];
   closedWith: number | undefined;
+  buffered = 0;
   #mark = 0;
 
   constructor(
@@ -60,6 +61,9 @@ export function fakeClient(options: ClientOptions = {}) {
       const connection = new FakeConnection(url, protocols, listener);
       connections.push(connection);
       return {
+        get buffered() {
+          return connection.buffered;
+        },
         send: (message) => void connection.sent.push(JSON.parse(message as string)),
         close: (code) => void (connection.closedWith = code ?? 0),
       };

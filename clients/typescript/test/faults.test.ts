@@ -1,6 +1,7 @@
 // Connections are cut at random while publishers run: nothing is lost, repeated or out of order at the callback.
 import { expect, test } from 'vitest';
 
+import { protobufCodec } from '../src/index.js';
 import { clientOf, collect, fresh, next, nodes, Proxy } from './support.js';
 
 const CUTS = Number(process.env.WEFT_CUTS ?? 200);
@@ -30,7 +31,7 @@ test(`${CUTS} cuts: every event comes once and in order`, { timeout: 150_000 }, 
     ['ann', 'bob', 'cid', 'dan'].map(async (by, i) => {
       const near = await Proxy.to(nodes.urls[i % 2]!);
       near.budget = () => between(1_000, 40_000);
-      const client = clientOf(by, near.url);
+      const client = clientOf(by, near.url, i < 2 ? {} : { codec: protobufCodec() });
       void client.connect();
       return { by, client, near };
     }),

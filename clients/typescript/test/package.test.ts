@@ -30,7 +30,7 @@ test(`the minified module has less than ${SIZE_LIMIT} bytes gzipped, and no depe
 });
 
 test('it can be imported and required', () => {
-  const names = 'Code Emitter UnauthorizedError WeftClient WeftError Channel jsonCodec webSocketTransport'.split(' ').sort().join();
+  const names = 'Code Emitter UnauthorizedError WeftClient WeftError Channel jsonCodec webSocketTransport protobufCodec'.split(' ').sort().join();
   const folder = user({
     'esm.mjs': "import * as weft from 'weft-client'; console.log(Object.keys(weft).sort().join());",
     'cjs.cjs': "const weft = require('weft-client'); console.log(Object.keys(weft).sort().join());",

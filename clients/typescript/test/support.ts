@@ -2,6 +2,7 @@
 import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import net, { type AddressInfo, type Socket } from 'node:net';
+import path from 'node:path';
 
 import { inject, onTestFinished } from 'vitest';
 import WebSocket from 'ws';
@@ -71,6 +72,15 @@ export function collect<Events extends object, Name extends keyof Events>(from: 
 }
 
 export const ended = (client: WeftClient): Promise<ClientEvents['disconnected']> => next(client, 'disconnected');
+
+/** Commands to the server, as operators give them. */
+export async function api(command: string, body: object): Promise<void> {
+  const response = await fetch(new URL(`weft/api/${command}`, nodes.urls[0]), { method: 'POST', body: JSON.stringify(body) });
+  if (!response.ok) throw new Error(`${command}: ${response.status}`);
+}
+
+/** The process of a node's nginx master. */
+export const masterOf = (node: 'a' | 'b') => Number(readFileSync(path.join(nodes.state, node, 'nginx.pid'), 'utf8'));
 
 /** A TCP proxy on a port of its own. */
 export class Proxy {

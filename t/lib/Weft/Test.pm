@@ -26,6 +26,7 @@ use Test::More ();
 use Time::HiRes qw(sleep time);
 
 use Weft::Client;
+use Weft::Test::BackEnd;
 use Weft::Test::Nginx;
 use Weft::Test::Node;
 use Weft::Test::Process;
@@ -172,6 +173,8 @@ sub node {
 }
 
 sub weftd { my ($self, $name, %options) = @_; return $self->_add(Weft::Test::Weftd->new($self, $name, %options)) }
+# An application's process; options: those of Weft::Test::BackEnd.
+sub back_end { my ($self, $name, %options) = @_; return $self->_add(Weft::Test::BackEnd->new($self, $name, %options)) }
 sub nginx { my ($self, $name, %options) = @_; return $self->_add(Weft::Test::Nginx->new($self, $name, %options)) }
 
 sub _add {

@@ -127,7 +127,17 @@ sub wait_end {
 }
 
 sub status { $_[0]{status} }
-sub signal { my ($self, $signal) = @_; return $self->running && kill $signal, $self->{pid} }
+
+# SIGSTOP is one thread's to take, which then has to get a processor; the others go on until then. So that is waited for.
+sub signal {
+    my ($self, $signal) = @_;
+    return 0 unless $self->running && kill $signal, $self->{pid};
+    return 1 if $signal ne 'STOP';
+    my $until = time + 30;
+    my @threads = map { m{^/proc/(.*)} } glob "/proc/$self->{pid}/task/*";
+    sleep 0.002 while time < $until && grep { (state_of($_) // 'T') !~ /[TZ]/ } @threads;
+    return 1;
+}
 
 # The processes whose parent it is.
 sub children {

@@ -1,4 +1,4 @@
-#include "auth/raw_member.hpp"
+#include "weft/raw_member.hpp"
 
 #include <cstddef>
 
