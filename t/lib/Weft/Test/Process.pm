@@ -48,6 +48,9 @@ sub keep_folder { print {$guard} "keep\n" if $guard }
 sub watch  { my ($group) = @_; print {$guard} "watch $group\n"  if $guard; return }
 sub forget { my ($group) = @_; print {$guard} "forget $group\n" if $guard; return }
 
+# In a process that a test forks: the guard is to see the end of the test, not of this one.
+sub leave_guard { close $guard if $guard; undef $guard; return }
+
 # Lets the guard clean up, and waits for that.
 sub dismiss_guard {
     return unless $guard && $$ == $owner;

@@ -14,18 +14,21 @@ use POSIX ();
 use Test::More ();
 use Time::HiRes qw(sleep time);
 use Weft::Client;
+use Weft::Test::Process;
 
 # A publisher as a client library would be: one publication at a time under an id of its own, repeated until it is
 # acknowledged; when its connection ends, it goes to the next node. It writes a line for each one that is acknowledged.
 sub publisher {
     my ($name, $first, $channel, $file, $until, @nodes) = @_;
-    my $pid = fork // die "fork: $!\n";
+    my $test = $$;
+    my $pid  = fork // die "fork: $!\n";
     return $pid if $pid;
+    Weft::Test::Process::leave_guard();
     open my $out, '>', $file or POSIX::_exit(1);
     $out->autoflush;
     my ($client, $number, $sent) = (undef, 1, 0);
     local $Weft::Client::TIMEOUT = 5;
-    while (time < $until) {
+    while (time < $until && getppid == $test) {
         my $answer = eval {
             $client //= $nodes[ ($first + $sent) % @nodes ]->client(sub => $name);
             ++$sent;
