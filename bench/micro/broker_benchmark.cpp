@@ -26,7 +26,9 @@ constexpr Instant kNow{std::chrono::seconds(1000)};
 constexpr WallTime kWall{std::chrono::seconds(1'700'000'000)};
 
 struct Node {
-    explicit Node(BrokerSettings settings = {}) : broker(std::move(settings), [this] { return ++random; }, out) {}
+    explicit Node(BrokerSettings settings = {})
+        : broker(
+              std::move(settings), [this] { return ++random; }, out) {}
     void give(LinkId link, const std::string& bytes) {
         frame.ParseFromString(bytes);
         broker.on_frame(link, frame, kNow, kWall);
@@ -90,8 +92,10 @@ void broker_publish(benchmark::State& state) {
     if (node.out.frames < static_cast<std::uint64_t>(state.iterations() * (state.range(0) + 1))) {
         state.SkipWithError("publications did not come to all workers");
     }
-    state.counters["frames_in"] = benchmark::Counter(static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
-    state.counters["frames_out"] = benchmark::Counter(static_cast<double>(node.out.frames), benchmark::Counter::kIsRate);
+    state.counters["frames_in"] =
+        benchmark::Counter(static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
+    state.counters["frames_out"] =
+        benchmark::Counter(static_cast<double>(node.out.frames), benchmark::Counter::kIsRate);
 }
 BENCHMARK(broker_publish)
     ->ArgNames({"workers", "channels", "history"})
@@ -125,7 +129,8 @@ void broker_memory(benchmark::State& state) {
         if (node.broker.counts().histories != kChannels) state.SkipWithError("a history is missing");
         state.counters["bytes_a_channel"] = (channels - before) / kChannels;
         state.counters["bytes_an_entry"] = (heap() - channels) / kChannels / kEntries;
-        state.counters["bytes_counted"] = static_cast<double>(node.broker.counts().history_bytes) / kChannels / kEntries;
+        state.counters["bytes_counted"] =
+            static_cast<double>(node.broker.counts().history_bytes) / kChannels / kEntries;
     }
 }
 BENCHMARK(broker_memory)->Iterations(1)->Unit(benchmark::kMillisecond);
