@@ -10,7 +10,7 @@ use Weft::Test;
 my $t    = Weft::Test->new;
 my $key  = $t->key_file;
 my $node = $t->node('a', location => "weft_ticket key=$key; weft_rate off;",
-    rules  => "weft_channel room:* { publish on; history 100 1m; presence debounce=0; }\n",
+    rules  => "weft_channel room:* { publish on; history 100 1m; presence on debounce=1s; }\n",
     server => "        location /rooms { weft_websocket; weft_protocol rooms; weft_ticket key=$key; weft_auth_timeout 10s; }\n");
 
 # Clients that ask for the vocabulary, and one that gets it without asking.
@@ -21,6 +21,21 @@ sub say_to { my ($client, $type, $payload, $metadata) = @_;
 sub enter { my ($client, $room) = @_;
     say_to($client, join_room => { room_id => $room });
     return $client->expect('room_joined')->{payload};
+}
+
+# That bob is said to be so.
+sub told { my ($client, $status) = @_;
+    while (1) {
+        my $said = $client->expect('presence_update')->{payload};
+        return 1 if $said->{user_id} eq 'bob' && $said->{status} eq $status;
+    }
+}
+
+# From here on weftd knows its worker's members.
+{
+    my $one = $node->client;
+    $one->subscribe('room:meet');
+    ok(wait_for { $one->must('presence', channel => 'room:meet')->{count} == 1 }, 'members are known');
 }
 
 check 'two clients chat in a room' => sub {
@@ -46,14 +61,15 @@ check 'two clients chat in a room' => sub {
     say_to($bob, read_receipt => { room_id => 'lobby', message_id => 'm1' });
     is($ann->expect('read_receipt')->{payload}{message_id}, 'm1', 'and has read it');
     say_to($bob, presence_update => { room_id => 'lobby', status => 'away' });
-    is($ann->expect('presence_update')->{payload}{status}, 'away', 'and goes away');
+    ok(told($ann, 'online'), 'who had come');
+    ok(told($ann, 'away'), 'and goes away');
     say_to($ann, presence_query => { room_id => 'lobby' });
     my $members = $ann->expect('room_members')->{payload};
     is($members->{count}, 2, 'two are there');
     is_deeply([ sort map { $_->{user_id} } @{ $members->{members} } ], [qw(ann bob)], 'by name');
     say_to($bob, leave_room => { room_id => 'lobby' });
     is($bob->expect('room_left')->{payload}{room_id}, 'lobby', 'bob leaves');
-    is($ann->expect('presence_update')->{payload}{status}, 'offline', 'and is gone');
+    ok(told($ann, 'offline'), 'and is gone');
     say_to($ann, 'ping');
     is($ann->expect('pong')->{type}, 'pong', 'ping');
 };
@@ -107,7 +123,7 @@ check 'what is wrong is told, with the rules of every client' => sub {
     ) {
         $ann->send_json({ %{ $_->[0] }, metadata => { correlation_id => 'w' } });
         my $error = $ann->expect('error');
-        is($error->{payload}{code}, $_->[1], "$_->[1]") or diag(explain($error));
+        is($error->{payload}{code}, $_->[1], "it is $_->[1]") or diag(explain($error));
         like($error->{payload}{message}, $_->[2], 'which says why');
         is($error->{metadata}{correlation_id}, 'w', 'of which command');
     }

@@ -32,7 +32,10 @@ Node::Node(Config config, Reload reload, Log& log) : config_(std::move(config)),
 
     // First: where it can't, nobody has been let in yet.
     if (config_.http.port != 0) {
-        status_ = std::make_unique<StatusServer>(config_.http.host, config_.http.port);
+        NodeStatus begun;
+        begun.node = config_.node;
+        begun.at = monotonic_now();
+        status_ = std::make_unique<StatusServer>(config_.http.host, config_.http.port, std::move(begun));
         log_.info("http", {{"listen", config_.http.text()}});
     }
     const std::uint64_t incarnation = random_bits();

@@ -39,7 +39,7 @@ struct StatusServer::State {
     }
 };
 
-StatusServer::StatusServer(const std::string& host, int port) : state_(std::make_unique<State>()) {
+StatusServer::StatusServer(const std::string& host, int port, NodeStatus first) : state_(std::make_unique<State>()) {
     httplib::Server& server = state_->server;
     server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
     server.set_read_timeout(kTimeout);
@@ -51,7 +51,7 @@ StatusServer::StatusServer(const std::string& host, int port) : state_(std::make
         const int yes = 1;
         setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
     });
-    state_->status.at = clock_now();
+    state_->status = std::move(first);
     state_->serve("/healthz", health_page);
     state_->serve("/readyz", ready_page);
     server.Get("/metrics", [state = state_.get()](const httplib::Request&, httplib::Response& response) {

@@ -17,8 +17,8 @@ public:
     static constexpr int kThreads = 8;
     static constexpr int kTimeout = 1;  // seconds, of a read and of a write
 
-    /// Listens at once. Throws StartError.
-    StatusServer(const std::string& host, int port);
+    /// Listens at once, and says `first` until show(). Throws StartError.
+    StatusServer(const std::string& host, int port, NodeStatus first);
     ~StatusServer();
 
     void show(NodeStatus status);

@@ -72,11 +72,12 @@ TEST(Weftd, ChecksAConfigurationAndSaysWhereItIsWrong) {
     EXPECT_EQ(ok.wait(), 0);
     EXPECT_EQ(ok.output(), "configuration " + good + " is ok\n");
 
-    const std::string bad = folder.write("bad.yaml", "node: a\nlog: {levl: info}\nhooks: {}\n");
+    const std::string bad = folder.write("bad.yaml", "node: a\nlog: {levl: info}\nhooks: {rpc: {}}\n");
     WeftdProcess wrong({"-c", bad, "--check"});
     EXPECT_EQ(wrong.wait(), 1);
-    EXPECT_EQ(wrong.output(), bad + ":2:7: log.levl: unknown key; did you mean \"log.level\"?\n" + bad +
-                                  ":3:1: hooks: not supported yet\n");
+    EXPECT_EQ(wrong.output(),
+              bad + ":2:7: log.levl: unknown key; did you mean \"log.level\"?\n" + bad +
+                  ":3:14: hooks.rpc: has no url; expected one such as {url: \"http://127.0.0.1:9000/weft\"}\n");
 
     WeftdProcess start({"-c", bad});
     EXPECT_EQ(start.wait(), 1);
