@@ -70,7 +70,7 @@ check 'two clients chat in a room' => sub {
     say_to($bob, leave_room => { room_id => 'lobby' });
     is($bob->expect('room_left')->{payload}{room_id}, 'lobby', 'bob leaves');
     ok(told($ann, 'offline'), 'and is gone');
-    say_to($ann, 'ping');
+    say_to($ann, ping => {});
     is($ann->expect('pong')->{type}, 'pong', 'ping');
 };
 
