@@ -230,6 +230,21 @@ if command -v node >/dev/null; then
 else
     echo "table and chart need node; the results are in $out" >&2
 fi
+# What a Broker thread does without its sockets, where Google Benchmark is there to tell.
+micro=$(dirname "$load")/weft-micro
+if [[ -x $micro && (-z $only || broker_publish =~ $only) ]]; then
+    "${pin_load[@]}" "$micro" --benchmark_filter='^broker' --benchmark_format=json 2>>"$log" >"${out%.jsonl}.broker.json"
+    node --input-type=module - "${out%.jsonl}.broker.json" <<'JS' | tee -a "${out%.jsonl}.md"
+import { readFileSync } from 'node:fs';
+const { benchmarks } = JSON.parse(readFileSync(process.argv[2], 'utf8'));
+console.log('\n| one Broker thread, 128 bytes of data | frames in, k/s | frames out, k/s |\n|---|---|---|');
+for (const { name, frames_in, frames_out } of benchmarks.filter((one) => one.frames_in)) {
+  console.log(`| ${name.split('/').slice(1).join(', ')} | ${Math.round(frames_in / 1000)} | ${Math.round(frames_out / 1000)} |`);
+}
+const memory = benchmarks.find((one) => one.bytes_a_channel);
+console.log(`\n200,000 channels with a million entries of 100 bytes: ${Math.round(memory.bytes_a_channel)} bytes a channel, ${Math.round(memory.bytes_an_entry)} an entry.`);
+JS
+fi
 if grep -Eq '"server": "weft", "result": .*("error": true|"clean": false)' "$out"; then
     die "not clean: Weft failed, or lost, repeated or reordered something (above, and in $log)"
 fi
