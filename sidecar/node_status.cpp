@@ -7,17 +7,18 @@ namespace {
 
 void add(Broker::Counts& sum, const Broker::Counts& counts) {
     constexpr std::uint64_t Broker::Counts::*kAll[] = {
-        &Broker::Counts::channels,      &Broker::Counts::workers,
-        &Broker::Counts::peers_in,      &Broker::Counts::peers_out,
-        &Broker::Counts::published,     &Broker::Counts::delivered,
-        &Broker::Counts::signals,       &Broker::Counts::rpcs,
-        &Broker::Counts::revocations,   &Broker::Counts::gaps,
-        &Broker::Counts::ignored,       &Broker::Counts::histories,
-        &Broker::Counts::history_bytes, &Broker::Counts::evicted,
-        &Broker::Counts::members,       &Broker::Counts::members_refused,
-        &Broker::Counts::repeated,      &Broker::Counts::unacknowledged,
-        &Broker::Counts::awaiting,      &Broker::Counts::ids,
-        &Broker::Counts::recovered,     &Broker::Counts::unrecovered,
+        &Broker::Counts::channels,        &Broker::Counts::workers,
+        &Broker::Counts::peers_in,        &Broker::Counts::peers_out,
+        &Broker::Counts::published,       &Broker::Counts::delivered,
+        &Broker::Counts::signals,         &Broker::Counts::rpcs,
+        &Broker::Counts::revocations,     &Broker::Counts::gaps,
+        &Broker::Counts::ignored,         &Broker::Counts::histories,
+        &Broker::Counts::history_bytes,   &Broker::Counts::evicted,
+        &Broker::Counts::members,         &Broker::Counts::members_refused,
+        &Broker::Counts::repeated,        &Broker::Counts::unacknowledged,
+        &Broker::Counts::awaiting,        &Broker::Counts::ids,
+        &Broker::Counts::recovered,       &Broker::Counts::unrecovered,
+        &Broker::Counts::signals_dropped,
     };
     static_assert(sizeof(Broker::Counts) == std::size(kAll) * sizeof(std::uint64_t), "each of them is added");
     for (const auto count : kAll) sum.*count += counts.*count;

@@ -69,6 +69,8 @@ std::string metrics_page(const NodeStatus& status, Instant now) {
     all.counter("published_total", "Publications that workers here brought and that were accepted", counts.published);
     all.counter("delivered_total", "Publications handed to links, once for each", counts.delivered);
     all.counter("signals_total", "Signals from workers here", counts.signals);
+    all.counter("signals_dropped_total", "Signals that a link wasn't sent, since much waited for it",
+                counts.signals_dropped);
     all.counter("rpcs_total", "Calls from workers here", counts.rpcs);
     all.counter("revocations_total", "Disconnects, bans and the like that were asked for here", counts.revocations);
     all.counter("gaps_total", "Losses on the way from a peer that were told to workers", counts.gaps);

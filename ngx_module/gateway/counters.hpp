@@ -43,6 +43,7 @@ struct Counters {
     Counter rate_limited;      // client messages
     Counter slow_closed;       // connections closed with 4014
     Counter dropped;           // frames given up for slow readers, with a gap told
+    Counter signals_dropped;   // of clients, since much waited for weftd
     Counter conflated;         // frames given up for slow readers, since newer ones came
     Counter timed_out;         // connections closed for silence
     Counter expired;           // connections closed with 4012, their tickets being over
@@ -64,12 +65,12 @@ inline constexpr Counter Counters::*kGauges[] = {
     &Counters::link_up, &Counters::blocked,       &Counters::paused,
 };
 inline constexpr Counter Counters::*kTotals[] = {
-    &Counters::accepted,      &Counters::refused,      &Counters::messages_in,     &Counters::messages_out,
-    &Counters::bytes_in,      &Counters::bytes_out,    &Counters::publications_in, &Counters::publications_out,
-    &Counters::errors,        &Counters::rate_limited, &Counters::slow_closed,     &Counters::timed_out,
-    &Counters::compressed_in, &Counters::inflated_in,  &Counters::deflated_out,    &Counters::compressed_out,
-    &Counters::dropped,       &Counters::conflated,    &Counters::too_many,        &Counters::banned,
-    &Counters::revoked,       &Counters::expired,
+    &Counters::accepted,      &Counters::refused,         &Counters::messages_in,     &Counters::messages_out,
+    &Counters::bytes_in,      &Counters::bytes_out,       &Counters::publications_in, &Counters::publications_out,
+    &Counters::errors,        &Counters::rate_limited,    &Counters::slow_closed,     &Counters::timed_out,
+    &Counters::compressed_in, &Counters::inflated_in,     &Counters::deflated_out,    &Counters::compressed_out,
+    &Counters::dropped,       &Counters::signals_dropped, &Counters::conflated,       &Counters::too_many,
+    &Counters::banned,        &Counters::revoked,         &Counters::expired,
 };
 
 }  // namespace weft

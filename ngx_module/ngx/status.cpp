@@ -45,7 +45,8 @@ std::string status_json(Worker& worker) {
     json += ",\"channels\":" + number(sum.channels) + ",\"subscriptions\":" + number(sum.subscriptions);
     json += ",\"messages\":{\"in\":" + number(sum.messages_in) + ",\"out\":" + number(sum.messages_out) +
             ",\"errors\":" + number(sum.errors) + ",\"rate_limited\":" + number(sum.rate_limited) +
-            ",\"dropped\":" + number(sum.dropped) + ",\"conflated\":" + number(sum.conflated) + "}";
+            ",\"dropped\":" + number(sum.dropped) + ",\"conflated\":" + number(sum.conflated) +
+            ",\"signals_dropped\":" + number(sum.signals_dropped) + "}";
     json +=
         ",\"publications\":{\"in\":" + number(sum.publications_in) + ",\"out\":" + number(sum.publications_out) + "}";
     json += ",\"compression\":{\"in\":{\"raw\":" + number(sum.inflated_in) +

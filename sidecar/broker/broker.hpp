@@ -47,6 +47,9 @@ public:
     public:
         virtual ~Outbox() = default;
         virtual void send(LinkId link, std::string_view frame) = 0;
+        /// Whether much waits for a link already. It is sent no signals then: they are of the moment, and would only
+        /// make publications wait longer.
+        [[nodiscard]] virtual bool busy([[maybe_unused]] LinkId link) const { return false; }
     };
 
     /// `random` gives 64 random bits; `outbox` must outlive this. send() may be called from within on_* only.
@@ -74,6 +77,7 @@ public:
         std::uint64_t published;                               // accepted from workers here
         std::uint64_t delivered;                               // publications handed to links
         std::uint64_t signals, rpcs;
+        std::uint64_t signals_dropped;           // that a link wasn't sent, since much waited for it
         std::uint64_t revocations;               // asked for here
         std::uint64_t gaps;                      // losses on the way from a peer that were told to workers
         std::uint64_t ignored;                   // frames without sense from that link

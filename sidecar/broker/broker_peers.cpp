@@ -97,7 +97,8 @@ void Broker::State::on_publication(LinkId link, PeerSlot slot, const v1::Publica
 }
 
 void Broker::State::on_signal(const v1::Frame& frame) {
-    if (const Channel* const channel = wanted(frame.signal().channel())) sender.send(channel->workers, frame);
+    const Channel* const channel = wanted(frame.signal().channel());
+    if (channel != nullptr) counts.signals_dropped += sender.send_unless_busy(channel->workers, frame);
 }
 
 void Broker::State::on_peer_gap(const v1::Gap& gap) {

@@ -139,8 +139,8 @@ void Broker::State::on_send_signal(LinkId link, const v1::SendSignal& send) {
         } else {
             out.clear_publisher();
         }
-        sender.send(channel->workers, signal);
-        sender.send(channel->peers, signal);
+        counts.signals_dropped += sender.send_unless_busy(channel->workers, signal);
+        counts.signals_dropped += sender.send_unless_busy(channel->peers, signal);
     }
     if (send.request() == 0) return;
     v1::Frame frame;

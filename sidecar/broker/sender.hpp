@@ -1,6 +1,7 @@
 // Encodes frames into one buffer that is used again and again, and hands them to the outbox.
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
@@ -29,6 +30,21 @@ public:
         if (links.empty()) return;
         const std::string_view bytes = encode(frame);
         for (const LinkId link : links) outbox_.send(link, bytes);
+    }
+
+    /// The same for a frame that gives way: links that are busy don't get it. Returns how many these are.
+    std::size_t send_unless_busy(std::span<const LinkId> links, const v1::Frame& frame) {
+        if (links.empty()) return 0;
+        const std::string_view bytes = encode(frame);
+        std::size_t busy = 0;
+        for (const LinkId link : links) {
+            if (outbox_.busy(link)) {
+                ++busy;
+            } else {
+                outbox_.send(link, bytes);
+            }
+        }
+        return busy;
     }
 
 private:

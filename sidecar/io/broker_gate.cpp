@@ -78,4 +78,9 @@ void BrokerGate::send(LinkId id, std::string_view frame) {
     touch(*found->second);
 }
 
+bool BrokerGate::busy(LinkId id) const {
+    const auto found = links_.find(id);
+    return found != links_.end() && found->second->busy();
+}
+
 }  // namespace weft

@@ -22,6 +22,8 @@ public:
         /// Hands what is queued to the transport; false when the transport took less than all of it. May end the
         /// session. Must not destroy a link.
         virtual bool flush(Instant now) = 0;
+        /// Broker::Outbox::busy().
+        [[nodiscard]] virtual bool busy() const noexcept { return false; }
 
     private:
         friend class BrokerGate;
@@ -71,6 +73,7 @@ public:
 
 private:
     void send(LinkId id, std::string_view frame) override;
+    [[nodiscard]] bool busy(LinkId id) const override;
 
     Broker broker_;
     Filter* filter_ = nullptr;

@@ -68,6 +68,10 @@ public:
                              {{"role", role_name(port_.settings_.role)}, {"name", name_}, {"waiting", waiting}}, now);
     }
 
+    [[nodiscard]] bool busy() const noexcept override {
+        return listener_.queued_bytes() > port_.settings_.max_queued / 4;
+    }
+
     bool flush(Instant now) override {
         while (unsent_ || listener_.next_batch(batch_, now)) {
             switch (port_.send(routing_id_, batch_)) {

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -105,6 +106,8 @@ protected:
         sent.emplace_back(link, std::move(decoded));
     }
 
+    [[nodiscard]] bool busy(LinkId link) const override { return busy_links.contains(link); }
+
     void restart(BrokerSettings settings) {
         sent.clear();
         broker = std::make_unique<Broker>(
@@ -155,6 +158,7 @@ protected:
     WallTime wall{1'700'000'000'123ms};
     std::mt19937_64 random{1};
     std::vector<std::pair<LinkId, v1::Frame>> sent;
+    std::set<LinkId> busy_links;
     std::size_t sends = 0;
     std::unique_ptr<Broker> broker;
 };
@@ -415,6 +419,25 @@ TEST_F(BrokerTest, KeepsAChannelThatAPeerWants) {
     broker->on_tick(now);
     frame(kWorker, publish("c", "1"));
     EXPECT_EQ(take_one(kPeerIn).publication().number(), 1u);
+}
+
+TEST_F(BrokerTest, SignalsGiveWayWherePublicationsWait) {
+    up(kWorker, LinkRole::worker);
+    up(kOtherWorker, LinkRole::worker);
+    up(kPeerIn, LinkRole::peer_in, "b");
+    for (const LinkId link : {kWorker, kOtherWorker, kPeerIn}) frame(link, subscribe("c"));
+    sent.clear();
+    busy_links = {kOtherWorker, kPeerIn};
+    frame(kWorker, send_signal("c", "typing", 7));
+    EXPECT_TRUE(take(kOtherWorker).empty());
+    EXPECT_TRUE(take(kPeerIn).empty());
+    EXPECT_EQ(take(kWorker).size(), 2u) << "the signal, and its answer";
+    EXPECT_EQ(broker->counts().signals_dropped, 2u);
+    frame(kWorker, publish("c", "1"));
+    EXPECT_EQ(take(kOtherWorker).size(), 1u) << "publications go on";
+    busy_links.clear();
+    frame(kWorker, send_signal("c", "typing"));
+    EXPECT_EQ(take(kOtherWorker).size(), 1u);
 }
 
 struct Bad {

@@ -139,6 +139,27 @@ TEST_F(GatewayOverflow, CountsWhoIsBlocked) {
     EXPECT_EQ(counters.blocked.value(), 0U);
 }
 
+TEST_F(GatewayOverflow, SignalsGiveWayWhileMuchWaitsForWeftd) {
+    EndpointSettings at;
+    at.max_message = 2 << 20;
+    at.rate = {};
+    Client& ann = connect(everything("ann"), at, wire);
+    link_stuck = true;
+    const std::string signal = R"({"type":"signal","payload":{"channel":"chat:a","name":"typing"}})";
+    say(ann, signal);
+    end_turn();
+    EXPECT_EQ(counters.signals_dropped.value(), 0U);
+    for (int i = 0; i < 4; ++i) say(ann, publish("chat:a", "", '"' + std::string(1 << 20, 'x') + '"'));
+    end_turn();
+    const std::size_t waiting = gateway().link().queued_bytes();
+    ASSERT_GT(waiting, Gateway::kRelievedBytes);
+    say(ann, signal);
+    end_turn();
+    EXPECT_EQ(counters.signals_dropped.value(), 1U);
+    EXPECT_EQ(gateway().link().queued_bytes(), waiting);
+    EXPECT_EQ(ann.take(), Lines{}) << "nobody is told of what is of the moment";
+}
+
 TEST_F(GatewayOverflow, StopsReadingClientsWhileTooMuchWaitsForWeftd) {
     EndpointSettings at;
     at.max_message = 2 << 20;
