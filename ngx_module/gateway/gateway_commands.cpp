@@ -253,7 +253,7 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
     if (!within_size(connection, id, *rule, signal.data)) return;
     ShardLink& link = link_of(signal.channel);
     // It is of the moment, and gives way to what isn't.
-    if (id.empty() && link.up() && link.queued_bytes() > part_.relieved) return counters_.signals_dropped.add();
+    if (id.empty() && link_ready(link) && link.queued_bytes() > part_.relieved) return counters_.signals_dropped.add();
     std::uint64_t number = 0;
     if (!id.empty()) number = new_request(link, {&connection, nullptr, std::string(id)});
     if (!link_ready(link) || (!id.empty() && number == 0)) {
