@@ -23,8 +23,10 @@ ngx_int_t status_of(Code code) noexcept {
         case Code::authentication_required:
         case Code::authentication_failed: return NGX_HTTP_UNAUTHORIZED;
         case Code::permission_denied:
+        case Code::origin_not_allowed:
         case Code::banned: return NGX_HTTP_FORBIDDEN;
         case Code::message_too_large: return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+        case Code::too_many_subscriptions:
         case Code::invalid_message: return NGX_HTTP_BAD_REQUEST;
         case Code::rate_limited: return NGX_HTTP_TOO_MANY_REQUESTS;
         case Code::too_many_connections:
@@ -95,11 +97,11 @@ std::optional<ngx_int_t> refuse_caller(ngx_http_request_t* request, bool tickets
     }
 }
 
-ngx_int_t refuse_method(ngx_http_request_t* request) noexcept {
+ngx_int_t refuse_method(ngx_http_request_t* request, std::string_view expected) noexcept {
     if (ngx_http_discard_request_body(request) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    add_header(request, "Allow", "POST");
+    add_header(request, "Allow", expected);
     return respond(request, NGX_HTTP_NOT_ALLOWED, kJson,
-                   "{\"code\":4006,\"reason\":\"invalid_message\",\"message\":\"expected POST\"}\n");
+                   R"({"code":4006,"reason":"invalid_message","message":"expected )" + std::string(expected) + "\"}\n");
 }
 
 WeftdRequest* WeftdRequest::begin(ngx_http_request_t* request) noexcept {
