@@ -38,6 +38,13 @@ ngx_int_t RequestCarrier::hold(std::unique_ptr<RequestCarrier> owned, std::share
     request->write_event_handler = [](ngx_http_request_t* writable) {
         upgraded_request(writable)->carrier->on_writable();
     };
+    // The peer's end may have come with its request, and epoll doesn't tell twice.
+    if (request->connection->read->ready) {
+        ngx_post_event(request->connection->read, &ngx_posted_events);
+    } else if (ngx_handle_read_event(request->connection->read, 0) != NGX_OK) {
+        carrier.client().on_broken();
+        return NGX_DONE;
+    }
     worker.gateway().open(carrier.client(), std::move(identity), decided);
     if (ngx_exiting) {
         worker.drain(carrier.client());
