@@ -13,6 +13,9 @@ our @EXPORT = qw(each_door doors_for nodes_with_doors nothing_left);
 
 # What a door has no words for, with the reason. Everything else is kept by every door.
 our %WITHOUT = (
+    poll => {
+        'slow' => 'a poll is one answer: nothing queues behind it',
+    },
     raw => {
         'resume'   => 'a plain client has no word for a position: what is said while it is away it misses, and the end of its connection tells it',
         'presence' => 'a plain client is told data alone: joins and leaves would look like data',
@@ -20,6 +23,8 @@ our %WITHOUT = (
         'channels' => 'the server alone says which channels a plain client is put into',
     },
 );
+
+$WITHOUT{poll2} = $WITHOUT{poll};
 
 # The doors that know a promise; for each of the others a skipped test that says why.
 sub doors_for {

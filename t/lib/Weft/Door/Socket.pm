@@ -157,6 +157,7 @@ sub _advance {
         }
         my $data = eval { $json->decode($text) };
         my $is_frame = ref $data eq 'HASH' && ($data->{type} // '') =~ /^(?:error|gap|reconnect|unsubscribed)$/ && ref $data->{payload};
+        return 1 if $is_frame && ($data->{payload}{channel} // '') eq $self->{home};
         $text = decode_utf8($text);
         $self->_take($is_frame ? $data : { type => 'event', payload => { data => $data // $text } });
         return 1;
