@@ -204,5 +204,17 @@ check 'completion completes what there is' => sub {
     like($complete->('keygen', ''), qr/\bcurve\b/, 'a command of a command');
 };
 
+check 'docs/weftctl.md names each command and each of its options' => sub {
+    my $docs   = slurp("$FindBin::Bin/../docs/weftctl.md");
+    my $script = run_it('completion', 'bash')->{out};
+    my %words;
+    $words{$1} = [ split ' ', $2 ] while $script =~ /^    '([^']+)'\*\) words='([^']*)' ;;$/mg;
+    cmp_ok(keys %words, '>', 10, 'commands');
+    like($docs, qr/`\Q$_\E\b/, $_) for sort keys %words;
+    my %option = map { $_ => 1 } grep { /^--/ } map { @$_ } values %words;
+    delete @option{qw(--help --sub --jti)};    # of --user and --id, other names
+    like($docs, qr/\Q$_\E\b/, $_) for sort keys %option;
+};
+
 $t->finish;
 done_testing;

@@ -189,7 +189,9 @@ private:
 };
 
 void Sidecar::add_options(CLI::App& command, Options& options) {
-    command.add_option("--sidecar", options.address, "Where weftd listens for workers")->capture_default_str();
+    command.add_option("--sidecar", options.address, "Where weftd listens for workers")
+        ->envname("WEFT_SIDECAR")
+        ->capture_default_str();
     command.add_option("--timeout", options.timeout, "Seconds to wait for weftd")
         ->check(CLI::Range(0.1, 3600.0))
         ->capture_default_str();

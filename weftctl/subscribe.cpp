@@ -7,7 +7,7 @@
 #include "json_line.hpp"
 #include "publication.hpp"
 #include "sidecar.hpp"
-#include "weft/position.hpp"
+#include "weft/standing.hpp"
 
 namespace weft {
 
@@ -25,8 +25,11 @@ volatile std::sig_atomic_t stopped = 0;
 
 class Follower {
 public:
-    explicit Follower(const Options& options)
-        : options_(options), position_(options.from), sidecar_(options.sidecar, options.channel) {}
+    explicit Follower(const Options& options) : options_(options), sidecar_(options.sidecar, options.channel) {
+        if (!options.from) return;
+        standing_.told = *Position::parse(*options.from);
+        began_ = true;
+    }
 
     void run() {
         subscribe();
@@ -44,57 +47,68 @@ private:
     void subscribe() {
         v1::Frame frame;
         frame.mutable_subscribe()->set_channel(options_.channel);
-        if (position_) frame.mutable_subscribe()->set_position(*position_);
+        if (began_) frame.mutable_subscribe()->set_position(standing_.told.text());
         sidecar_.send(frame);
     }
 
     void take(const v1::Frame& frame) {
         if (frame.has_failed()) throw Failure(frame.failed().message());
         if (frame.has_subscribed()) {
-            catch_up(frame.subscribed());
+            kept_ = frame.subscribed().history();
+            if (began_) {
+                kept_ ? catch_up() : go_on(frame.subscribed());
+            } else {
+                standing_.told = *Position::parse(frame.subscribed().position());
+                began_ = true;
+            }
         } else if (frame.has_gap()) {
             tell_gap();
+            standing_.told.merge(Position::parse(frame.gap().position()).value_or(Position()));
         } else if (frame.has_publication() && frame.publication().channel() == options_.channel) {
-            position_ = frame.publication().position();
-            if (!frame.publication().repeat()) print(frame.publication());
+            take_live(frame.publication());
         }
     }
 
-    // What came between the position and the present is had from the history, where the channel has one. What is
-    // published meanwhile waits in the link.
-    void catch_up(const v1::Subscribed& subscribed) {
-        if (!position_) {
-            position_ = subscribed.position();
-            return;
+    void take_live(const v1::Publication& publication) {
+        if (!kept_) {
+            standing_.told = Position::parse(publication.position()).value_or(Position());
+            print(publication);
+        } else if (standing_.takes(publication.stream(), publication.number())) {
+            print(publication);
         }
-        if (!subscribed.history()) {
-            const auto ours = Position::parse(*position_);
-            const auto theirs = Position::parse(subscribed.position());
-            if (subscribed.gap() || !ours || !theirs || !ours->covers(*theirs)) tell_gap();
-            position_ = subscribed.position();
-            return;
-        }
-        for (std::string after = *position_;;) {
+    }
+
+    /// Without history nothing can be had of what came between.
+    void go_on(const v1::Subscribed& subscribed) {
+        const auto theirs = Position::parse(subscribed.position()).value_or(Position());
+        if (subscribed.gap() || !standing_.told.covers(theirs)) tell_gap();
+        standing_.told = theirs;
+    }
+
+    // What is published meanwhile waits in the link, or is in the pages, or both.
+    void catch_up() {
+        while (!enough()) {
+            Position after = standing_.told;
+            after.merge(standing_.beyond);
             v1::Frame frame;
             frame.mutable_read_history()->set_request(1);
             frame.mutable_read_history()->set_channel(options_.channel);
-            frame.mutable_read_history()->set_after(after);
+            frame.mutable_read_history()->set_after(after.text());
             const v1::Frame answer = sidecar_.ask(frame);
             const v1::HistoryPage& page = answer.history_page();
             if (page.lost()) tell_gap();
-            auto at = Position::parse(page.start()).value_or(Position());
-            for (v1::Publication publication : page.events()) {
-                at.set(publication.stream(), publication.number());
-                publication.set_position(at.text());
-                if (!publication.repeat() && !enough()) print(publication);
+            standing_.begin(after, Position::parse(page.start()).value_or(Position()));
+            for (const v1::Publication& publication : page.events()) {
+                if (enough()) return;
+                if (standing_.takes(publication.stream(), publication.number())) print(publication);
             }
-            after = at.text();
-            if (page.complete() || page.events().empty()) break;
+            if (page.complete() || page.events().empty()) return;
         }
-        position_ = subscribed.position();
     }
 
-    void print(const v1::Publication& publication) {
+    void print(v1::Publication publication) {
+        if (publication.repeat()) return;
+        publication.set_position(standing_.told.text());
         std::cout << describe(publication, options_.channel, options_.json) << std::endl;
         ++printed_;
         if (!std::cout) throw Failure("the output could not be written");
@@ -109,7 +123,9 @@ private:
     }
 
     const Options& options_;
-    std::optional<std::string> position_;
+    Standing standing_;
+    bool began_ = false;  // it is known where to go on from
+    bool kept_ = false;   // the channel has a history
     Sidecar sidecar_;
     std::uint64_t printed_ = 0;
 };
