@@ -99,6 +99,28 @@ inline std::vector<ServerFrameBytes> take_frames(std::string& bytes) {
 
 class Socket;
 
+/// A back end; it hears lines such as "published mine @k.1", "failed 4017 retry 1000" and "{"nodes":[…]}".
+struct BackEnd final : RequestObserver {
+    Lines heard;
+    std::function<void()> then;  // at each call
+    void on_answer(const ServerFrame& answer) override {
+        if (const auto* published = std::get_if<event::Published>(&answer.body)) {
+            heard.push_back("published " + std::string(published->message_id) + " @" +
+                            std::string(published->position));
+        } else if (const auto* error = std::get_if<event::Error>(&answer.body)) {
+            heard.push_back("failed " + std::to_string(static_cast<unsigned>(error->code)) + " retry " +
+                            std::to_string(error->retry_after.count()));
+        } else if (const auto* result = std::get_if<event::RpcResponse>(&answer.body)) {
+            heard.emplace_back(result->result);
+        } else {
+            std::string json;
+            JsonCodec().encode(answer, json);
+            heard.push_back(json);
+        }
+        if (then) then();
+    }
+};
+
 /// The far side of a client's socket. Outlives the Connection.
 class Client {
 public:

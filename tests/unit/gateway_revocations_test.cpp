@@ -291,19 +291,13 @@ TEST_F(GatewayRevocations, TellsAllItRemembersWithoutCrowdingTheLink) {
 class GatewayAndBrokerRevocations : public BrokerGateway {};
 
 TEST_F(GatewayAndBrokerRevocations, AWorkerTellsAWeftdThatForgot) {
-    struct Answer final : PublishObserver {
-        void on_published(std::string_view, std::string_view) override { ++accepted; }
-        void on_failed(const event::Error& error) override { failed = error.message; }
-        int accepted = 0;
-        std::string failed;
-    } answer;
+    BackEnd answer;
     v1::Revocation ban;
     ban.set_kind(v1::Revocation::BAN);
     ban.set_user("ann");
     gateway().revoke(ban, 60s, answer);
     run();
-    EXPECT_EQ(answer.accepted, 1);
-    EXPECT_EQ(answer.failed, "");
+    EXPECT_EQ(answer.heard, Lines{"published  @"});
     link_down();
     weftd.restart();
     int told = 0;
@@ -320,17 +314,13 @@ TEST_F(GatewayAndBrokerRevocations, AWorkerTellsAWeftdThatForgot) {
 }
 
 TEST_F(GatewayAndBrokerRevocations, ABanWithoutATimeIsRefused) {
-    struct Answer final : PublishObserver {
-        void on_published(std::string_view, std::string_view) override {}
-        void on_failed(const event::Error& error) override { code = error.code; }
-        Code code = Code::unknown_error;
-    } answer;
+    BackEnd answer;
     v1::Revocation ban;
     ban.set_kind(v1::Revocation::BAN);
     ban.set_user("ann");
     gateway().revoke(ban, 0s, answer);
     run();
-    EXPECT_EQ(answer.code, Code::invalid_message);
+    EXPECT_EQ(answer.heard, Lines{"failed 4006 retry 0"});
 }
 
 }  // namespace
