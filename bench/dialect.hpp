@@ -11,7 +11,10 @@ namespace weft::bench {
 
 enum class Role : std::uint8_t { subscriber, publisher };
 
-/// What the opening request says beyond RFC 6455.
+/// What a connection's answer consists of: WebSocket's frames, or server-sent events behind an ordinary head.
+enum class Framing : std::uint8_t { websocket, events };
+
+/// What the opening request says beyond what its framing asks for.
 struct Request {
     std::string target;   // "/ws"
     std::string headers;  // whole lines, each ended by CRLF
@@ -26,8 +29,9 @@ public:
     virtual ~Dialect() = default;
 
     [[nodiscard]] virtual Request request(Role role, std::uint32_t channel) const = 0;
+    [[nodiscard]] virtual Framing framing(Role role) const;
 
-    /// The 101 has come. Appends frames to send to `out`; `ready` when nothing more needs to be said.
+    /// The answer's head has come. Appends frames to send to `out`; `ready` when nothing more needs to be said.
     virtual Step on_open(Role role, std::uint32_t channel, std::string& out) const;
 
     /// A data message before `ready`.
@@ -51,6 +55,7 @@ struct DialectOptions {
     std::string path;      // where it differs from the dialect's own: /ws
     std::string ticket;    // weft: a ready ticket …
     std::string key_file;  // … or the key to sign one with
+    bool sse = false;      // weft, nchan: subscribers listen by server-sent events
 };
 
 /// The error is a sentence.
@@ -58,7 +63,7 @@ tl::expected<std::unique_ptr<Dialect>, std::string> make_dialect(const DialectOp
 
 // The dialects, each in a file of its own.
 tl::expected<std::unique_ptr<Dialect>, std::string> make_weft_dialect(const DialectOptions& options);
-std::unique_ptr<Dialect> make_nchan_dialect();
+std::unique_ptr<Dialect> make_nchan_dialect(const DialectOptions& options);
 std::unique_ptr<Dialect> make_ws_dialect(const DialectOptions& options);
 std::unique_ptr<Dialect> make_socketio_dialect();
 

@@ -1,4 +1,5 @@
-// Nchan: a subscriber is a WebSocket to /sub/<channel>, a publisher one to /pub/<channel>; messages are bare.
+// Nchan: a subscriber is a WebSocket (or an event stream) to /sub/<channel>, a publisher one to /pub/<channel>;
+// messages are bare.
 #include "client_frames.hpp"
 #include "dialect.hpp"
 
@@ -7,6 +8,12 @@ namespace {
 
 class NchanDialect final : public Dialect {
 public:
+    explicit NchanDialect(bool sse) : sse_(sse) {}
+
+    [[nodiscard]] Framing framing(Role role) const override {
+        return sse_ && role == Role::subscriber ? Framing::events : Framing::websocket;
+    }
+
     [[nodiscard]] Request request(Role role, std::uint32_t channel) const override {
         return {(role == Role::subscriber ? "/sub/" : "/pub/") + channel_name(channel), {}};
     }
@@ -16,12 +23,15 @@ public:
     }
 
     [[nodiscard]] bool publisher_per_channel() const override { return true; }
+
+private:
+    bool sse_;
 };
 
 }  // namespace
 
-std::unique_ptr<Dialect> make_nchan_dialect() {
-    return std::make_unique<NchanDialect>();
+std::unique_ptr<Dialect> make_nchan_dialect(const DialectOptions& options) {
+    return std::make_unique<NchanDialect>(options.sse);
 }
 
 }  // namespace weft::bench

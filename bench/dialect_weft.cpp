@@ -14,9 +14,17 @@ using namespace std::string_view_literals;
 
 class WeftDialect final : public Dialect {
 public:
-    WeftDialect(std::string path, std::string ticket) : path_(std::move(path)), ticket_(std::move(ticket)) {}
+    WeftDialect(std::string path, std::string ticket, bool sse)
+        : path_(std::move(path)), ticket_(std::move(ticket)), sse_(sse) {}
 
-    [[nodiscard]] Request request(Role, std::uint32_t) const override {
+    [[nodiscard]] Framing framing(Role role) const override {
+        return sse_ && role == Role::subscriber ? Framing::events : Framing::websocket;
+    }
+
+    [[nodiscard]] Request request(Role role, std::uint32_t channel) const override {
+        if (framing(role) == Framing::events) {
+            return {"/sse?channel=" + channel_name(channel), "Authorization: Bearer " + ticket_ + "\r\n"};
+        }
         return {path_, "Sec-WebSocket-Protocol: weft.v1.json\r\nAuthorization: Bearer " + ticket_ + "\r\n"};
     }
 
@@ -25,6 +33,7 @@ public:
     Step on_message(Role role, std::uint32_t channel, std::string_view message, std::string& out) const override {
         if (is(message, "connection_established"sv)) {
             if (role == Role::publisher) return Step::ready;
+            if (sse_) return Step::wait;
             append_client_frame(
                 out, Opcode::text,
                 R"({"type":"subscribe","id":"s","payload":{"channel":")" + channel_name(channel) + R"("}})");
@@ -58,6 +67,7 @@ private:
 
     std::string path_;
     std::string ticket_;
+    bool sse_;
 };
 
 tl::expected<std::string, std::string> mint(const std::string& key_file) {
@@ -83,7 +93,7 @@ tl::expected<std::unique_ptr<Dialect>, std::string> make_weft_dialect(const Dial
         ticket = std::move(*minted);
     }
     if (ticket.empty()) return tl::unexpected(std::string("the weft dialect needs --ticket-key or --ticket"));
-    return std::make_unique<WeftDialect>(options.path.empty() ? "/ws" : options.path, std::move(ticket));
+    return std::make_unique<WeftDialect>(options.path.empty() ? "/ws" : options.path, std::move(ticket), options.sse);
 }
 
 }  // namespace weft::bench

@@ -66,6 +66,8 @@ cases=(
     "subscriptions        0 5 handshakes --until-ready"
     "handshakes-tls       2 5 handshakes --tls"
     "fanout-1x1000-tls    0 5 fanout --subscribers-per-channel 1000 --window 32 --tls"
+    "fanout-1x1000-sse    3 5 fanout --subscribers-per-channel 1000 --window 32 --sse"
+    "idle-sse             1 3 idle --connections IDLE --channels 1 --sse"
 )
 if [[ $full == yes ]]; then
     : "${servers:=weft nchan uws ws socketio}" "${seconds:=3}"
@@ -216,6 +218,7 @@ for line in "${chosen[@]}"; do
     for ((round = 1; round <= count; round++)); do
         for name in "${present[@]}"; do
             [[ $tls == no || " $tls_servers " == *" $name "* ]] || continue
+            [[ $rest != *--sse* || " $sse_servers " == *" $name "* ]] || continue
             echo "--- $case, round $round of $count: $name" | tee -a "$log" >&2
             measure "$name" "$case" "$round" "${words[@]}"
         done

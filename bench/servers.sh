@@ -6,6 +6,7 @@
 
 server_pids=()
 tls_servers="weft nchan uws"
+sse_servers="weft nchan"
 
 # spawn COMMAND… : runs it in the background on the servers' cores; its output goes to the prefix. Sets `pid`.
 spawn() {
@@ -92,6 +93,11 @@ EOF
             weft_rate off;
             weft_send_queue 8m;
         }
+        location = /sse {
+            weft_sse;
+            weft_ticket key=$prefix/ticket.key;
+            weft_send_queue 8m;
+        }
         location = /weft/status { weft_status; }
     }
 }
@@ -122,7 +128,7 @@ start_nchan() {
     server {
         $(nginx_listen)
         location ~ ^/sub/(.+)$ {
-            nchan_subscriber websocket;
+            nchan_subscriber websocket eventsource;
             nchan_channel_id \$1;
             nchan_subscriber_first_message newest;
         }

@@ -13,6 +13,7 @@
 
 #include "client_frames.hpp"
 #include "clock.hpp"
+#include "server_events.hpp"
 
 namespace weft::bench {
 namespace {
@@ -176,9 +177,14 @@ void Swarm::secure(Connection& connection) {
 void Swarm::upgrade(Connection& connection) {
     const Request request = dialect_.request(connection.role, connection.channel);
     connection.state = Connection::State::upgrading;
-    connection.out =
-        "GET " + request.target + " HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + std::string(kKey) + "\r\n" + request.headers + "\r\n";
+    connection.out = "GET " + request.target + " HTTP/1.1\r\nHost: localhost\r\n";
+    if (dialect_.framing(connection.role) == Framing::events) {
+        connection.out += "Accept: text/event-stream\r\n";
+    } else {
+        connection.out += "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
+        connection.out += "Sec-WebSocket-Key: " + std::string(kKey) + "\r\n";
+    }
+    connection.out += request.headers + "\r\n";
     if (tls_ == nullptr) watch(epoll_, EPOLL_CTL_MOD, connection, EPOLLIN);
     write(connection);
 }
@@ -206,7 +212,10 @@ std::size_t Swarm::parse_upgrade(Connection& connection, std::span<const char> b
     const auto end = text.find("\r\n\r\n");
     if (end == std::string_view::npos) return 0;
     const std::string_view head = text.substr(0, end);
-    if (!head.starts_with("HTTP/1.1 101") || head.find(kAccept) == std::string_view::npos) {
+    const bool expected = dialect_.framing(connection.role) == Framing::events
+                              ? head.starts_with("HTTP/1.1 200")
+                              : head.starts_with("HTTP/1.1 101") && head.find(kAccept) != std::string_view::npos;
+    if (!expected) {
         lose(connection, head.substr(0, head.find("\r\n")));
         return 0;
     }
@@ -219,9 +228,18 @@ std::size_t Swarm::parse_upgrade(Connection& connection, std::span<const char> b
 }
 
 std::size_t Swarm::parse_frames(Connection& connection, std::span<const char> bytes, std::uint64_t now) {
+    const auto going_on = [&] { return connection.state != Connection::State::closed; };
+    if (dialect_.framing(connection.role) == Framing::events) {
+        return read_events(
+            bytes,
+            [&](std::span<const char> data) {
+                on_frame(connection, {Opcode::text, true, data, data.size()}, now);
+            },
+            going_on);
+    }
     std::size_t used = 0;
     ServerFrame frame;
-    while (connection.state != Connection::State::closed) {
+    while (going_on()) {
         const FrameStatus status = read_frame(bytes.subspan(used), frame);
         if (status == FrameStatus::incomplete) break;
         if (status == FrameStatus::invalid || !frame.final) {

@@ -27,6 +27,11 @@ public:
     /// Whether its messages are binary rather than text; the other kind is refused with 1003.
     [[nodiscard]] virtual bool binary() const noexcept = 0;
 
+    /// Whether its messages are JSON texts.
+    [[nodiscard]] virtual bool is_json() const noexcept { return false; }
+    /// Whether it has anything to say of `frame`; encode() is only for those of which it has.
+    [[nodiscard]] virtual bool tells(const ServerFrame& frame) const noexcept;
+
     /// `message` has websocket::kPadding readable bytes behind it. Views in the result point into `message` or into
     /// this codec, and hold until `message` goes or decode is called again.
     virtual tl::expected<Command, CommandError> decode(std::string_view message) = 0;
@@ -34,5 +39,9 @@ public:
     /// Appends the message to `out`.
     virtual void encode(const ServerFrame& frame, std::string& out) const = 0;
 };
+
+inline bool Codec::tells(const ServerFrame&) const noexcept {
+    return true;
+}
 
 }  // namespace weft

@@ -2,6 +2,7 @@
 
 #include "codec/json_codec.hpp"
 #include "codec/protobuf_codec.hpp"
+#include "codec/raw_codec.hpp"
 #include "codec/rooms_codec.hpp"
 
 namespace weft {
@@ -11,6 +12,7 @@ std::vector<std::unique_ptr<Codec>> make_codecs(const CodecSettings& settings) {
     codecs.push_back(std::make_unique<JsonCodec>(settings.max_depth));
     codecs.push_back(std::make_unique<ProtobufCodec>(settings.max_depth));
     codecs.push_back(std::make_unique<RoomsCodec>(settings.rooms_prefix, settings.max_depth));
+    codecs.push_back(std::make_unique<RawCodec>());
     return codecs;
 }
 

@@ -15,6 +15,7 @@ public:
     [[nodiscard]] std::string_view name() const noexcept override { return "json"; }
     [[nodiscard]] std::string_view subprotocol() const noexcept override { return "weft.v1.json"; }
     [[nodiscard]] bool binary() const noexcept override { return false; }
+    [[nodiscard]] bool is_json() const noexcept override { return true; }
     tl::expected<Command, CommandError> decode(std::string_view message) override;
     void encode(const ServerFrame& frame, std::string& out) const override;
 

@@ -2,6 +2,7 @@
 // makes it grow at most once.
 #include <cmath>
 
+#include "codec/frame_type.hpp"
 #include "codec/json_codec.hpp"
 #include "codec/json_object.hpp"
 
@@ -22,57 +23,6 @@ void write_member(ObjectWriter& out, const Member& member) {
     out.client_id(member.client_id);
     if (!member.user.empty()) out.string("user", member.user);
     if (!member.info.empty()) out.json("info", member.info);
-}
-
-// name_of: the frame's type; write: its payload's members.
-
-constexpr std::string_view name_of(const event::Established&) {
-    return "connection_established";
-}
-constexpr std::string_view name_of(const event::Subscribed&) {
-    return "subscribed";
-}
-constexpr std::string_view name_of(const event::Unsubscribed&) {
-    return "unsubscribed";
-}
-constexpr std::string_view name_of(const event::Published&) {
-    return "published";
-}
-constexpr std::string_view name_of(const event::Event&) {
-    return "event";
-}
-constexpr std::string_view name_of(const event::History&) {
-    return "history";
-}
-constexpr std::string_view name_of(const event::Signal&) {
-    return "signal";
-}
-constexpr std::string_view name_of(const event::Members&) {
-    return "presence";
-}
-constexpr std::string_view name_of(const event::MemberChange& change) {
-    return change.left ? "leave" : "join";
-}
-constexpr std::string_view name_of(const event::PresenceGap&) {
-    return "presence_gap";
-}
-constexpr std::string_view name_of(const event::RpcResponse&) {
-    return "rpc_response";
-}
-constexpr std::string_view name_of(const event::Pong&) {
-    return "pong";
-}
-constexpr std::string_view name_of(const event::Refreshed&) {
-    return "refreshed";
-}
-constexpr std::string_view name_of(const event::Gap&) {
-    return "gap";
-}
-constexpr std::string_view name_of(const event::Reconnect&) {
-    return "reconnect";
-}
-constexpr std::string_view name_of(const event::Error&) {
-    return "error";
 }
 
 void write(ObjectWriter& payload, const event::Established& frame) {

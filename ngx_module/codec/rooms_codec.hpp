@@ -18,6 +18,7 @@ public:
     [[nodiscard]] std::string_view name() const noexcept override { return "rooms"; }
     [[nodiscard]] std::string_view subprotocol() const noexcept override { return "rooms.v1.json"; }
     [[nodiscard]] bool binary() const noexcept override { return false; }
+    [[nodiscard]] bool is_json() const noexcept override { return true; }
     tl::expected<Command, CommandError> decode(std::string_view message) override;
     void encode(const ServerFrame& frame, std::string& out) const override;
 

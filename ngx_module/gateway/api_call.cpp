@@ -59,8 +59,10 @@ unsigned http_status(Code code) noexcept {
         case Code::authentication_required:
         case Code::authentication_failed: return 401;
         case Code::permission_denied:
+        case Code::origin_not_allowed:
         case Code::banned: return 403;
         case Code::message_too_large: return 413;
+        case Code::too_many_subscriptions:
         case Code::invalid_message: return 400;
         case Code::rate_limited: return 429;
         case Code::too_many_connections:

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "auth/grants.hpp"
 #include "codec/message.hpp"
 #include "gateway/compression.hpp"
+#include "gateway/entrance.hpp"
 #include "gateway/send_queue.hpp"
 #include "gateway/shared_limits.hpp"
 #include "gateway/tally.hpp"
@@ -23,6 +25,7 @@
 
 namespace weft {
 
+class Carrier;
 class Gateway;
 struct Feed;
 struct LocationSettings;
@@ -98,17 +101,29 @@ public:
     /// Has this connection counted for itself; nothing does unless asked to. Null ends it.
     void keep_tally(std::unique_ptr<Tally> tally) noexcept { tally_ = std::move(tally); }
     [[nodiscard]] Tally* tally() noexcept { return tally_.get(); }
+    /// Has this connection put into channels when it is greeted. It ends if one of them is refused.
+    void enter_by(std::unique_ptr<Entrance> entrance) noexcept { entrance_ = std::move(entrance); }
     /// Whether its socket took less than it was given, and something waits since.
     [[nodiscard]] bool blocked() const noexcept { return blocked_slot_ != kNotBlocked; }
     /// The code that this connection ended with; 0 while it is open, 1006 when it just broke.
     [[nodiscard]] std::uint16_t close_code() const noexcept { return close_code_; }
 
+    /// Whether it was the peer who said goodbye first.
+    [[nodiscard]] virtual bool closed_by_peer() const noexcept { return false; }
+    /// The host's end of this connection; nothing here looks into it. Null: the host has none.
+    [[nodiscard]] virtual Carrier* carrier() noexcept { return nullptr; }
+
     /// Ends the connection: it leaves its channels, and the peer is told `code`. No effect unless it is open.
     void end(std::uint16_t code, std::string_view why);
     void end(Code code) { end(static_cast<std::uint16_t>(code), reason(code)); }
 
-    /// The socket broke or the peer closed it.
+    /// The socket broke.
     void on_broken();
+    /// The peer sends no more; for most transports it is gone then, without a goodbye.
+    virtual void on_end_of_input() { on_broken(); }
+    /// Bytes from the peer; they are changed in place, and websocket::kPadding bytes behind them must be readable and
+    /// writable. What follows from them (replies, the end) is queued.
+    virtual void receive(std::span<char> bytes) = 0;
 
     /// The bytes to write next, as SendQueue::next(); empty, though something is queued, when memory is short.
     [[nodiscard]] std::string_view next_bytes(char* scratch, std::size_t scratch_size) noexcept {
@@ -143,6 +158,9 @@ public:
     /// This worker is going at once.
     void drain_now();
 
+    /// As on_blocked() was told, until something is written.
+    [[nodiscard]] std::size_t committed() const noexcept { return committed_; }
+
 protected:
     /// Takes a message that Gateway::hold() kept.
     virtual void take_early(std::string_view message) = 0;
@@ -166,8 +184,6 @@ protected:
     /// Something arrived from the peer.
     void heard() noexcept;
     void set_phase(Phase phase);
-    /// As on_blocked() was told, until something is written.
-    [[nodiscard]] std::size_t committed() const noexcept { return committed_; }
     /// Queues bytes of the transport itself (a pong, a close frame), without the bound that holds for messages.
     void push_raw(std::string_view bytes);
 
@@ -213,6 +229,7 @@ private:
     Gateway& gateway_;
     const EndpointSettings* endpoint_;
     std::shared_ptr<const Identity> identity_;
+    std::unique_ptr<Entrance> entrance_;
     std::uint64_t client_id_ = 0;
     std::vector<Subscription> subscriptions_;
     Instant last_heard_{};

@@ -174,6 +174,20 @@ void Gateway::greet(Connection& connection, std::string_view id) {
                                     end == Identity::kNever ? std::nullopt : std::optional(end)};
     connection.greeted_ = true;
     send(connection, frame);
+    if (connection.entrance_) enter(connection);
+}
+
+void Gateway::enter(Connection& connection) {
+    const std::vector<Entrance::Channel> channels = std::move(connection.entrance_->channels);
+    connection.entrance_->channels.clear();
+    for (const Entrance::Channel& channel : channels) {
+        if (connection.phase() != Connection::Phase::open) return;
+        command::Subscribe subscribe{};
+        subscribe.channel = channel.name;
+        if (channel.position) subscribe.position = *channel.position;
+        execute(connection, kEntryId, subscribe);
+    }
+    if (connection.entrance_->home.empty()) connection.entrance_.reset();
 }
 
 void Gateway::count_refused(Code code) noexcept {
@@ -247,21 +261,32 @@ void Gateway::detach(Connection& connection) {
 
 void Gateway::send(Connection& connection, const ServerFrame& frame) {
     if (connection.phase() != Connection::Phase::open) return;
+    encode_for(connection, frame);
+    if (!scratch_.empty()) push(connection, SharedBytes(scratch_));
+}
+
+void Gateway::encode_for(const Connection& connection, const ServerFrame& frame) {
     scratch_.clear();
-    connection.wire_->append(frame, scratch_);
-    push(connection, SharedBytes(scratch_));
+    if (frame.id == kEntryId) {
+        ServerFrame told = frame;
+        told.id = {};
+        connection.wire_->append(told, scratch_);
+    } else {
+        connection.wire_->append(frame, scratch_);
+    }
 }
 
 void Gateway::send_late(Connection& connection, const ServerFrame& frame) {
     if (connection.phase() != Connection::Phase::open) return;
-    scratch_.clear();
-    connection.wire_->append(frame, scratch_);
+    encode_for(connection, frame);
+    if (scratch_.empty()) return;
     late_replies_.push_back({&connection, SharedBytes(scratch_)});
     connection.late_reply_ = true;
     mark_dirty(connection);
 }
 
 void Gateway::push(Connection& connection, SharedBytes chunk, ChunkTag tag) {
+    if (chunk.size() == 0) return;  // there is nothing to say of it over this wire
     counters_.messages_out.add(chunk.frames());
     if (connection.tally_) connection.tally_->messages_out += chunk.frames();
     connection.queue().push(std::move(chunk), tag);
@@ -280,6 +305,7 @@ void Gateway::fail(Connection& connection, std::string_view id, const event::Err
     frame.id = id;
     frame.body = error;
     send(connection, frame);
+    if (id == kEntryId) connection.end(error.code);
 }
 
 }  // namespace weft

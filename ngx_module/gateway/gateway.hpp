@@ -87,6 +87,9 @@ public:
     static constexpr std::size_t kMaxChunk = std::size_t{64} * 1024;  // of one channel's publications in one turn
     static constexpr std::chrono::milliseconds kRetryAfter{1'000};    // told with 4017
 
+    // The id of the subscribes that nobody sent (Entrance): it isn't told, and a connection whose is refused ends.
+    static constexpr std::string_view kEntryId{"\0entry", 6};
+
     static constexpr std::size_t kDefaultSendMemory = std::size_t{256} * 1024 * 1024;
 
     enum class Level { info, warning, error };
@@ -257,7 +260,7 @@ private:
     struct TurnBatch {  // what one feed collected in this turn, encoded for each wire in use
         Feed* feed = nullptr;
         std::string bytes[Wire::kMax];
-        std::uint32_t frames = 0;
+        std::uint32_t frames[Wire::kMax] = {};
         const Connection* except = nullptr;  // a subscriber that doesn't get them
         bool notice = false;                 // something other than events and signals is among them
         bool event = false;  // an event is among them, and for each wire the newest is this part of the bytes:
@@ -289,6 +292,8 @@ private:
     void leave_what_is_not_granted(Connection& connection);
     void count_in(Connection& connection);
     void greet(Connection& connection, std::string_view id);
+    /// Puts a connection into the channels of its Entrance.
+    void enter(Connection& connection);
     bool allowed(Connection& connection, std::string_view id, Action action, std::string_view channel,
                  const ChannelRule*& rule);
     bool deny(Connection& connection, std::string_view id, std::string_view why);
@@ -358,6 +363,8 @@ private:
     void deliver_collected(Feed& feed);
     void broadcast(Feed& feed, const ServerFrame& frame, std::uint64_t publisher);
     void push(Connection& connection, SharedBytes chunk, ChunkTag tag = {});
+    /// Into scratch_, for this connection alone.
+    void encode_for(const Connection& connection, const ServerFrame& frame);
     /// Frees send memory at the cost of those who leave most lying.
     void shed_memory();
     /// As send(), but behind the publications of this turn: for a reply whose position covers them.

@@ -246,6 +246,13 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
 }
 
 void Gateway::execute(Connection& connection, std::string_view id, const command::Publish& publish) {
+    if (publish.channel.empty()) {
+        if (!connection.entrance_ || connection.entrance_->home.empty()) {
+            fail(connection, id, {Code::not_subscribed, "messages of this connection go to no channel", {}});
+            return;
+        }
+        return execute(connection, id, command::Publish{connection.entrance_->home, publish.data, publish.message_id});
+    }
     const ChannelRule* rule = nullptr;
     if (!allowed(connection, id, Action::publish, publish.channel, rule)) return;
     if (!within_size(connection, id, *rule, publish.data)) return;

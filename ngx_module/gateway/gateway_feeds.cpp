@@ -219,18 +219,19 @@ void Gateway::collect(Feed& feed, const ServerFrame& frame, const Connection* ex
         feed.batch = static_cast<std::uint32_t>(batches_used_++);
         TurnBatch& batch = batches_[feed.batch];
         batch.feed = &feed;
-        batch.frames = 0;
         batch.except = except;
         batch.event = false;
         batch.notice = false;
-        for_each(feed.wires, [&batch](std::size_t i) { batch.bytes[i].clear(); });
+        for_each(feed.wires, [&batch](std::size_t i) {
+            batch.bytes[i].clear();
+            batch.frames[i] = 0;
+        });
         if (!turn_scheduled_) {
             turn_scheduled_ = true;
             host_.schedule_turn_end();
         }
     }
     TurnBatch& batch = batches_[feed.batch];
-    ++batch.frames;
     const bool is_event = std::holds_alternative<event::Event>(frame.body);
     batch.event |= is_event;
     batch.notice |= !is_event && !std::holds_alternative<event::Signal>(frame.body);
@@ -239,6 +240,7 @@ void Gateway::collect(Feed& feed, const ServerFrame& frame, const Connection* ex
         const auto begin = static_cast<std::uint32_t>(batch.bytes[i].size());
         wires_[i]->append(frame, batch.bytes[i]);
         const auto end = static_cast<std::uint32_t>(batch.bytes[i].size());
+        if (end > begin) ++batch.frames[i];
         if (is_event) batch.newest[i] = {begin, end};
         full = full || end >= kMaxChunk;
     });
@@ -261,10 +263,9 @@ void Gateway::deliver(TurnBatch& batch) {
     Feed& feed = *batch.feed;
     batch.feed = nullptr;
     feed.batch = Feed::kNoBatch;
-    if (batch.frames == 0) return;
     SharedBytes chunks[Wire::kMax];
     SharedBytes newest[Wire::kMax];  // for readers that are behind
-    for_each(feed.wires, [&](std::size_t i) { chunks[i] = SharedBytes(batch.bytes[i], batch.frames); });
+    for_each(feed.wires, [&](std::size_t i) { chunks[i] = SharedBytes(batch.bytes[i], batch.frames[i]); });
     const bool conflates = feed.overflow == Overflow::conflate && !batch.notice;
     const auto tag = ChunkTag::publications(feed.id);
     WireSet used = 0;
@@ -278,7 +279,7 @@ void Gateway::deliver(TurnBatch& batch) {
             push(connection, chunks[wire], tag);
             continue;
         }
-        counters_.conflated.add(batch.frames - (batch.event ? 1 : 0));
+        counters_.conflated.add(batch.frames[wire] - (batch.event ? 1 : 0));
         if (!batch.event) continue;  // signals are of the moment
         if (!newest[wire]) {
             const auto [begin, end] = batch.newest[wire];

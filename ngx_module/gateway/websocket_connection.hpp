@@ -16,12 +16,8 @@ public:
     WebSocketConnection(Gateway& gateway, const EndpointSettings& endpoint, WebSocketWire& wire,
                         const std::optional<websocket::DeflateParameters>& deflate = std::nullopt);
 
-    /// Bytes from the socket; they are changed in place, and websocket::kPadding bytes behind them must be readable
-    /// and writable. What follows from them (replies, the end) is queued.
-    void receive(std::span<char> bytes);
-
-    /// Whether it was the peer who said goodbye first.
-    [[nodiscard]] bool closed_by_peer() const noexcept { return answering_; }
+    void receive(std::span<char> bytes) override;
+    [[nodiscard]] bool closed_by_peer() const noexcept override { return answering_; }
 
 private:
     void probe() override;

@@ -13,18 +13,19 @@
 namespace weft {
 
 /// A set of wires, by index.
-using WireSet = std::uint16_t;
+using WireSet = std::uint32_t;
 
 class Wire {
 public:
-    static constexpr std::size_t kMax = 16;  // different wires in one worker: bits of a WireSet
+    static constexpr std::size_t kMax = 24;  // different wires in one worker: bits of a WireSet
 
     explicit Wire(std::uint8_t index) : index_(index) {}
     virtual ~Wire() = default;
     Wire(const Wire&) = delete;
     Wire& operator=(const Wire&) = delete;
 
-    /// Appends `frame` as it goes to the socket. Must not allocate once its buffers have grown to a frame's size.
+    /// Appends `frame` as it goes to the socket; nothing, when there is nothing to say of it here. Must not allocate
+    /// once its buffers have grown to a frame's size.
     virtual void append(const ServerFrame& frame, std::string& out) = 0;
 
     [[nodiscard]] std::uint8_t index() const noexcept { return index_; }
@@ -43,6 +44,7 @@ public:
         : Wire(index), codec_(codec), deflater_(std::in_place, deflate, false), counters_(&counters) {}
 
     void append(const ServerFrame& frame, std::string& out) override {
+        if (!codec_.tells(frame)) return;
         payload_.clear();
         codec_.encode(frame, payload_);
         append_message(codec_.binary() ? websocket::Opcode::binary : websocket::Opcode::text, payload_, out);

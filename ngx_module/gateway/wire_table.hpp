@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "gateway/stream_wire.hpp"
 #include "gateway/wire.hpp"
 
 namespace weft {
@@ -42,16 +43,32 @@ public:
                 return wire.get();
             }
         }
-        if (wires_.size() == Wire::kMax) return nullptr;
+        if (count() + kForStreams >= Wire::kMax) return nullptr;
         wires_.push_back(std::make_unique<WebSocketWire>(next_index(), plain.codec(), deflate, counters_));
         return wires_.back().get();
     }
 
+    /// The wire of a stream that speaks one of subprotocols(), the first for anything else, made when it is first asked
+    /// for. The codec must fit (StreamWire::fits). Null when the worker has no room for another.
+    StreamWire* stream(StreamWire::Kind kind, std::string_view subprotocol) {
+        Codec& codec = plain(subprotocol).codec();
+        for (const auto& wire : streams_) {
+            if (wire->kind() == kind && &wire->codec() == &codec) return wire.get();
+        }
+        if (count() == Wire::kMax) return nullptr;
+        streams_.push_back(StreamWire::make(kind, next_index(), codec));
+        return streams_.back().get();
+    }
+
 private:
-    [[nodiscard]] std::uint8_t next_index() const noexcept { return static_cast<std::uint8_t>(wires_.size()); }
+    static constexpr std::size_t kForStreams = 9;  // wires that compression leaves to streams
+
+    [[nodiscard]] std::size_t count() const noexcept { return wires_.size() + streams_.size(); }
+    [[nodiscard]] std::uint8_t next_index() const noexcept { return static_cast<std::uint8_t>(count()); }
 
     Counters& counters_;
     std::vector<std::unique_ptr<WebSocketWire>> wires_;
+    std::vector<std::unique_ptr<StreamWire>> streams_;
     std::vector<std::string_view> subprotocols_;
 };
 

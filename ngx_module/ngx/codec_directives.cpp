@@ -41,4 +41,23 @@ char* set_rooms_prefix(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     return NGX_CONF_OK;
 }
 
+std::optional<std::string> check_protocol(const LocationSettings& location) {
+    const bool raw = location.publish_raw.value_or(false) && !location.stream;
+    if (raw && location.entrance.empty()) {
+        return "has \"weft_publish_raw on\" and no \"weft_subscribe\", expected \"weft_subscribe CHANNEL;\": what "
+               "such clients send goes there";
+    }
+    if (raw && !location.protocol.empty() && location.protocol != kRawProtocol) {
+        return "has \"weft_publish_raw on\" and another \"weft_protocol\", expected one of them";
+    }
+    if (!location.stream || location.protocol.empty()) return std::nullopt;
+    std::string fitting;
+    for (const auto& codec : make_codecs({})) {
+        if (!StreamWire::fits(*location.stream, *codec)) continue;
+        if (codec->subprotocol() == location.protocol) return std::nullopt;
+        fitting += (fitting.empty() ? "" : " or ") + std::string(codec->name());
+    }
+    return "has a \"weft_protocol\" that can't be spoken so, expected " + fitting;
+}
+
 }  // namespace weft

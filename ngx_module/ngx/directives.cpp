@@ -9,6 +9,7 @@
 #include "ngx/compression.hpp"
 #include "ngx/conf_values.hpp"
 #include "ngx/connection_log.hpp"
+#include "ngx/door.hpp"
 #include "ngx/origin_directive.hpp"
 #include "ngx/settings.hpp"
 #include "ngx/single_use.hpp"
@@ -174,10 +175,31 @@ char* take_location(ngx_conf_t* cf, ngx_http_handler_pt handler) noexcept {
     return NGX_CONF_OK;
 }
 
+/// Notes where clients connect, for what is found wrong with the location later.
+void note_connect(ngx_conf_t* cf, LocationSettings& settings) {
+    settings.connect_name = view(args(cf)[0]);
+    settings.connect_at = std::string(view(cf->conf_file->file.name)) + ":" + std::to_string(cf->conf_file->line);
+}
+
 char* set_websocket(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
-    auto& settings = *static_cast<LocationSettings*>(conf);
-    settings.websocket_at = std::string(view(cf->conf_file->file.name)) + ":" + std::to_string(cf->conf_file->line);
+    note_connect(cf, *static_cast<LocationSettings*>(conf));
     return take_location(cf, handle_upgrade);
+}
+
+template <StreamWire::Kind kind, ngx_int_t (*handler)(ngx_http_request_t*) noexcept>
+char* set_stream(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
+    auto& settings = *static_cast<LocationSettings*>(conf);
+    note_connect(cf, settings);
+    settings.stream = kind;
+    if (cf->args->nelts > 1) {
+        const auto hold = parameter(args(cf)[1], "hold");
+        if (hold) settings.hold = read_time(*hold, 100);
+        if (!settings.hold) {
+            return fail(cf, "invalid parameter " + quoted(args(cf)[1]) +
+                                " in \"weft_poll\", expected hold=TIME of at least 100ms, for example hold=25s");
+        }
+    }
+    return take_location(cf, handler);
 }
 
 char* set_echo(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
@@ -272,11 +294,18 @@ ngx_command_t directives[] = {
     location_directive("weft_message_size", kEverywhere | NGX_CONF_TAKE1, set_message_size),
     location_directive("weft_send_queue", kEverywhere | NGX_CONF_TAKE1, set_send_queue),
     location_directive("weft_protocol", kEverywhere | NGX_CONF_TAKE1, set_protocol),
+    location_directive("weft_subscribe", kEverywhere | NGX_CONF_1MORE, set_subscribe),
+    location_directive("weft_publish_raw", kEverywhere | NGX_CONF_TAKE1, set_publish_raw),
     location_directive("weft_compression", kEverywhere | NGX_CONF_1MORE, set_compression),
     location_directive("weft_connections", kEverywhere | NGX_CONF_TAKE123, set_connections),
     location_directive("weft_log", kEverywhere | NGX_CONF_1MORE, set_log),
 
     location_directive("weft_websocket", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_websocket),
+    location_directive("weft_sse", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_stream<StreamWire::Kind::sse, handle_sse>),
+    location_directive("weft_stream", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS,
+                       set_stream<StreamWire::Kind::lines, handle_stream>),
+    location_directive("weft_poll", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS | NGX_CONF_TAKE1,
+                       set_stream<StreamWire::Kind::poll, handle_poll>),
     location_directive("weft_echo", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_echo),
     location_directive("weft_publish", NGX_HTTP_LOC_CONF | NGX_CONF_TAKE12, set_publish),
     location_directive("weft_api", NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_api),
@@ -324,6 +353,8 @@ char* merge_location_settings(ngx_conf_t* cf, void* parent, void* child) noexcep
     if (!to.send_queue) to.send_queue = from.send_queue;
     if (!to.compression) to.compression = from.compression;
     if (to.protocol.empty()) to.protocol = from.protocol;
+    if (to.entrance.empty()) to.entrance = from.entrance;
+    if (!to.publish_raw) to.publish_raw = from.publish_raw;
     if (!to.connections) to.connections = from.connections;
     if (!to.logs) to.logs = from.logs;
 
@@ -334,23 +365,28 @@ char* merge_location_settings(ngx_conf_t* cf, void* parent, void* child) noexcep
                       "a block around it: nobody could publish");
         return kFailed;
     }
-    if (to.websocket_at.empty() && !echo) return NGX_CONF_OK;
-    if (const auto wrong = echo ? std::nullopt : check_credentials(to)) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "\"weft_websocket\" in %s %s", to.websocket_at.c_str(),
+    if (to.connect_at.empty() && !echo) return NGX_CONF_OK;
+    auto wrong = echo ? std::nullopt : check_credentials(to);
+    if (!wrong && !echo) wrong = check_protocol(to);
+    if (wrong) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "\"%s\" in %s %s", to.connect_name.c_str(), to.connect_at.c_str(),
                       wrong->c_str());
         return kFailed;
     }
+    if (to.publish_raw.value_or(false) && !to.stream) to.protocol = kRawProtocol;
     if (!echo && to.message_size.value_or(0) > kMaxMessageSize) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"weft_message_size\" is %uz bytes for \"weft_websocket\" in %s, expected at most %uz: what "
-                      "weftd carries",
-                      *to.message_size, to.websocket_at.c_str(), kMaxMessageSize);
+                      "\"weft_message_size\" is %uz bytes for \"%s\" in %s, expected at most %uz: what weftd carries",
+                      *to.message_size, to.connect_name.c_str(), to.connect_at.c_str(), kMaxMessageSize);
         return kFailed;
     }
     if (!to.origins) to.origins = std::make_shared<const OriginPolicy>(OriginPolicy::same_host());
     const EndpointSettings defaults;
     to.limits.apply(to.endpoint);
     if (to.heartbeat) to.endpoint.heartbeat = std::chrono::milliseconds(*to.heartbeat);
+    if (to.stream == StreamWire::Kind::poll) {
+        to.endpoint.heartbeat = std::chrono::milliseconds(to.hold.value_or(LocationSettings::kDefaultHold));
+    }
     if (to.heartbeat_timeout) to.endpoint.heartbeat_timeout = std::chrono::milliseconds(*to.heartbeat_timeout);
     const CredentialSettings& credentials = to.credentials;
     to.endpoint.auth_timeout = std::chrono::milliseconds(credentials.auth_timeout.value_or(0));

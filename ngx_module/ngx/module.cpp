@@ -2,7 +2,6 @@
 #include "ngx/directives.hpp"
 #include "ngx/masking.hpp"
 #include "ngx/settings.hpp"
-#include "ngx/socket.hpp"
 #include "ngx/variables.hpp"
 #include "ngx/worker.hpp"
 
@@ -28,8 +27,8 @@ ngx_int_t init_process(ngx_cycle_t* cycle) noexcept {
     return Worker::start(cycle) ? NGX_OK : NGX_ERROR;
 }
 
-void exit_process(ngx_cycle_t* cycle) noexcept {
-    Socket::log_open(cycle);
+void exit_process(ngx_cycle_t*) noexcept {
+    if (Worker::current() != nullptr) Worker::current()->log_open();
     Worker::stop();
 }
 

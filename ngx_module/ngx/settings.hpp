@@ -4,11 +4,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "auth/origin.hpp"
 #include "auth/ticket.hpp"
 #include "gateway/channel_rules.hpp"
 #include "gateway/connection.hpp"
+#include "gateway/stream_wire.hpp"
 #include "ngx/admission.hpp"
 #include "ngx/connection_log.hpp"
 #include "ngx/credentials.hpp"
@@ -60,13 +62,19 @@ struct LocationSettings {
     bool publish_needs_ticket = false;
 
     bool api = false;          // weft_api
-    std::string websocket_at;  // "file:line" of weft_websocket; empty: not here
+    std::string connect_name;  // of the directive that lets clients connect here, weft_websocket and the like
+    std::string connect_at;    // its "file:line"; empty: there is none
+    std::optional<StreamWire::Kind> stream;           // of weft_sse, weft_stream or weft_poll
+    std::optional<ngx_msec_t> hold;                   // of weft_poll
+    std::vector<ngx_http_complex_value_t*> entrance;  // weft_subscribe; in the configuration's memory
+    std::optional<bool> publish_raw;
 
     /// Whether requests here may bring credentials.
     [[nodiscard]] bool takes_credentials() const noexcept {
-        return !websocket_at.empty() || publish_channel != nullptr || api;
+        return !connect_at.empty() || publish_channel != nullptr || api;
     }
 
+    static constexpr ngx_msec_t kDefaultHold = 25'000;
     static constexpr std::size_t kMaxLogs = 16;  // weft_log lines in one block
 };
 
@@ -76,6 +84,9 @@ LocationSettings& location_settings(ngx_http_request_t* request) noexcept;
 
 // Content handlers, each in a file of its own.
 ngx_int_t handle_upgrade(ngx_http_request_t* request) noexcept;
+ngx_int_t handle_sse(ngx_http_request_t* request) noexcept;
+ngx_int_t handle_stream(ngx_http_request_t* request) noexcept;
+ngx_int_t handle_poll(ngx_http_request_t* request) noexcept;
 ngx_int_t handle_publish(ngx_http_request_t* request) noexcept;
 ngx_int_t handle_api(ngx_http_request_t* request) noexcept;
 ngx_int_t handle_status(ngx_http_request_t* request) noexcept;

@@ -4,19 +4,19 @@
 
 #include <algorithm>
 
-#include "ngx/credentials.hpp"
+#include "websocket/frame_parser.hpp"
 
 namespace weft {
 
-void Socket::adopt(Worker& worker, ngx_connection_t* connection, std::unique_ptr<Socket> owned,
-                   std::shared_ptr<const Identity> identity, std::optional<event::Error> refusal, std::uint64_t decided,
+void Socket::adopt(Worker& worker, ngx_connection_t* connection, std::unique_ptr<Socket> owned, HandoverTerms terms,
                    std::string unread) noexcept {
     Socket& socket = *owned.release();  // owned by nginx's connection from here on; see destroy()
+    Connection& client = socket.client();
     socket.connection_ = connection;
     connection->data = &socket;
     connection->read->handler = handle_read;
     connection->write->handler = handle_write;
-    connection->log->action = const_cast<char*>("serving a websocket");
+    connection->log->action = const_cast<char*>("serving a weft connection");
     connection->destroyed = 0;
     connection->idle = 1;  // so that nginx tells us when this worker is to quit
     ngx_reusable_connection(connection, 0);
@@ -31,23 +31,23 @@ void Socket::adopt(Worker& worker, ngx_connection_t* connection, std::unique_ptr
 #endif
     if (connection->send == ngx_io.send) socket.fd_ = connection->fd;
     if (ngx_tcp_nodelay(connection) != NGX_OK || ngx_handle_read_event(connection->read, 0) != NGX_OK) {
-        socket.on_broken();
+        client.on_broken();
         return;
     }
-    if (refusal) {
-        worker.gateway().refuse(socket, *refusal);
-    } else if (identity) {
-        worker.gateway().open(socket, std::move(identity), decided);
+    if (terms.refusal) {
+        worker.gateway().refuse(client, *terms.refusal);
+    } else if (terms.identity) {
+        worker.gateway().open(client, std::move(terms.identity), terms.decided);
     } else {
-        worker.gateway().await_auth(socket);
+        worker.gateway().await_auth(client);
     }
     if (ngx_exiting) {
-        worker.drain(socket);
+        worker.drain(client);
     }
     if (!unread.empty()) {
         const std::size_t size = unread.size();
         unread.resize(size + websocket::kPadding);
-        socket.receive({unread.data(), size});
+        client.receive({unread.data(), size});
     }
     if (connection->read->ready) {
         ngx_post_event(connection->read, &ngx_posted_events);
@@ -64,39 +64,40 @@ void Socket::handle_read(ngx_event_t* event) noexcept {
             if (connection->error) {
                 socket.leave_now();
             } else {
-                socket.worker_.drain(socket);
+                socket.worker_.drain(socket.client());
             }
             return;
         }
         socket.on_readable();
     } catch (const std::exception& error) {
         ngx_log_error(NGX_LOG_ERR, connection->log, 0, "weft: %s", error.what());
-        socket.on_broken();
+        socket.client().on_broken();
     }
 }
 
 void Socket::on_readable() {
+    Connection& client = this->client();
     char* buffer = worker_.read_buffer();
     for (int i = 0; i < kReadsATurn; ++i) {
-        if (phase() == Phase::aborted) return;
-        if (!may_read()) {
-            pause_reading();
+        if (client.phase() == Phase::aborted) return;
+        if (!client.may_read()) {
+            client.pause_reading();
             // A level-triggered event would come again and again.
-            if (ngx_handle_read_event(connection_->read, 0) != NGX_OK) on_broken();
+            if (ngx_handle_read_event(connection_->read, 0) != NGX_OK) client.on_broken();
             return;
         }
         const ssize_t size = connection_->recv(connection_, reinterpret_cast<u_char*>(buffer), Worker::kReadBuffer);
         if (size == NGX_AGAIN) {
-            if (ngx_handle_read_event(connection_->read, 0) != NGX_OK) on_broken();
+            if (ngx_handle_read_event(connection_->read, 0) != NGX_OK) client.on_broken();
             return;
         }
-        if (size <= 0) {  // closed by the peer, or broken
-            on_broken();
+        if (size <= 0) {
+            size == 0 ? client.on_end_of_input() : client.on_broken();
             return;
         }
-        receive({buffer, static_cast<std::size_t>(size)});
+        client.receive({buffer, static_cast<std::size_t>(size)});
         if (!connection_->read->ready) {
-            if (ngx_handle_read_event(connection_->read, 0) != NGX_OK) on_broken();
+            if (ngx_handle_read_event(connection_->read, 0) != NGX_OK) client.on_broken();
             return;
         }
     }
@@ -107,9 +108,9 @@ void Socket::on_readable() {
 
 /// worker_shutdown_timeout is over: what the socket takes at once is all that the client gets to know.
 void Socket::leave_now() {
-    drain_now();
-    write_queue();
-    on_broken();
+    client().drain_now();
+    write_queue(client());
+    client().on_broken();
 }
 
 void Socket::handle_write(ngx_event_t* event) noexcept {
@@ -137,14 +138,15 @@ inline ssize_t Socket::write(std::string_view bytes) noexcept {
 }
 
 /// Whether the queue is empty now.
-bool Socket::write_queue() {
-    std::size_t sealed = committed();  // bytes in front of the queue that TLS has sealed in a record and not yet sent
-    const bool was_blocked = blocked();
-    while (!queue().empty()) {
+bool Socket::write_queue(Connection& client) {
+    std::size_t sealed =
+        client.committed();  // bytes in front of the queue that TLS has sealed in a record and not yet sent
+    const bool was_blocked = client.blocked();
+    while (!client.queue().empty()) {
         if ((was_blocked || fd_ == -1) && !connection_->write->ready) break;
-        const std::string_view bytes = next_bytes(worker_.write_buffer(), Worker::kWriteBuffer);
+        const std::string_view bytes = client.next_bytes(worker_.write_buffer(), Worker::kWriteBuffer);
         if (bytes.empty()) {
-            on_broken();
+            client.on_broken();
             return false;
         }
         const ssize_t sent = write(bytes);
@@ -153,53 +155,43 @@ bool Socket::write_queue() {
             break;
         }
         if (sent <= 0) {
-            on_broken();
+            client.on_broken();
             return false;
         }
         sealed = 0;
-        on_written(static_cast<std::size_t>(sent));
+        client.on_written(static_cast<std::size_t>(sent));
         if (fd_ != -1 && static_cast<std::size_t>(sent) < bytes.size()) break;
     }
-    if (queue().empty()) {
+    if (client.queue().empty()) {
         // Event methods that report a state and not a change would tell for ever that there is room.
         if ((ngx_event_flags & NGX_USE_LEVEL_EVENT) != 0 && connection_->write->active &&
             ngx_handle_write_event(connection_->write, 0) != NGX_OK) {
-            on_broken();
+            client.on_broken();
             return false;
         }
         return true;
     }
-    on_blocked(sealed);
-    if (ngx_handle_write_event(connection_->write, 0) != NGX_OK) on_broken();
+    client.on_blocked(sealed);
+    if (ngx_handle_write_event(connection_->write, 0) != NGX_OK) client.on_broken();
     return false;
 }
 
 void Socket::flush() {
-    if (phase() == Phase::aborted) {
+    Connection& client = this->client();
+    if (client.phase() == Phase::aborted) {
         destroy();
         return;
     }
-    const bool written = write_queue();
-    if (phase() == Phase::aborted || (written && phase() == Phase::finished)) {
+    const bool written = write_queue(client);
+    if (client.phase() == Phase::aborted || (written && client.phase() == Phase::finished)) {
         destroy();
         return;
     }
-    if (written && phase() == Phase::lingering && !shut_) {
+    if (written && client.phase() == Phase::lingering && !shut_) {
         // Closing with input unread would make TCP throw our goodbye away (RFC 9293 §3.10.7); so only our side closes.
         shut_ = true;
         if (!over_tls(connection_)) ::shutdown(connection_->fd, SHUT_WR);
     }
-}
-
-tl::expected<std::shared_ptr<const Identity>, event::Error> Socket::identify(std::string_view token) {
-    const LocationSettings& location = *endpoint().location;
-    auto identity = identify_token(token, location, connection_->log);
-    if (!identity || authenticated()) return identity;
-    if (const auto full = worker_.admission().admit_user(*connection_, (*identity)->user,
-                                                         location.connections.value_or(ConnectionLimits()), hold_)) {
-        return tl::unexpected(*full);
-    }
-    return identity;
 }
 
 void Socket::read_on() noexcept {
@@ -208,27 +200,11 @@ void Socket::read_on() noexcept {
     }
 }
 
-void Socket::log_end() noexcept {
-    if (tally() == nullptr) return;
-    const std::uint16_t code = close_code() != 0 ? close_code() : ConnectionEnd::kBroken;
-    auto closed_by = ConnectionEnd::By::nobody;
-    if (code != ConnectionEnd::kBroken)
-        closed_by = closed_by_peer() ? ConnectionEnd::By::client : ConnectionEnd::By::server;
-    static_cast<ConnectionRecord&>(*tally()).write(gateway().now(), user(), client_id(), code, closed_by);
-    keep_tally(nullptr);
-}
-
-void Socket::log_open(ngx_cycle_t* cycle) noexcept {
-    if (Worker::current() == nullptr) return;
-    Worker::current()->wake();
-    for_each(cycle, [](Socket& socket) { socket.log_end(); });
-}
-
 void Socket::destroy() noexcept {
     log_end();
     ngx_connection_t* connection = connection_;
     Worker& worker = worker_;
-    gateway().remove(*this);
+    worker.gateway().remove(client());
     delete this;
     connection->data = nullptr;
     if (connection->read->posted) {

@@ -1,31 +1,31 @@
-// A WebSocket client's socket in nginx: the Connection that owns it after the HTTP request has gone.
+// A client's socket in nginx: it owns nginx's connection after the HTTP request has gone, and carries a Connection.
 #pragma once
 
-#include "gateway/websocket_connection.hpp"
-#include "ngx/connection_log.hpp"
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "ngx/carrier.hpp"
 #include "ngx/worker.hpp"
 
 namespace weft {
 
-/// Destroys itself when the connection is over.
-class Socket final : public WebSocketConnection {
+/// How a connection begins.
+struct HandoverTerms {
+    std::shared_ptr<const Identity> identity;  // null: refused, or its first message says who it is
+    std::optional<event::Error> refusal;
+    std::uint64_t decided = 0;  // what the worker knew of decisions about clients when `identity` was: Gateway::open()
+};
+
+/// Destroys itself when the connection is over. What the bytes mean is for the class that derives from it.
+class Socket : public Carrier {
 public:
-    /// Takes nginx's connection over from its HTTP request, once the 101 is out and the request freed. From here on
-    /// events of `connection` come here. `unread` is what the client sent behind its handshake. `decided`: as
-    /// Gateway::open().
-    static void adopt(Worker& worker, ngx_connection_t* connection, std::unique_ptr<Socket> socket,
-                      std::shared_ptr<const Identity> identity, std::optional<event::Error> refusal,
-                      std::uint64_t decided, std::string unread) noexcept;
+    virtual ~Socket() = default;
 
-    /// `wire` and `deflate`: see WebSocketConnection.
-    Socket(Worker& worker, const EndpointSettings& endpoint, WebSocketWire& wire,
-           const std::optional<websocket::DeflateParameters>& deflate)
-        : WebSocketConnection(worker.gateway(), endpoint, wire, deflate), worker_(worker) {}
-
-    ~Socket() override { worker_.admission().release(hold_); }
-
-    /// Where Admission::admit() counts this connection, until it is destroyed.
-    [[nodiscard]] ConnectionCounts::Hold& hold() noexcept { return hold_; }
+    /// Takes nginx's connection over from its HTTP request, once the head of the answer is out and the request freed.
+    /// From here on events of `connection` come here. `unread` is what the client sent behind its request.
+    static void adopt(Worker& worker, ngx_connection_t* connection, std::unique_ptr<Socket> socket, HandoverTerms terms,
+                      std::string unread) noexcept;
 
     /// Calls `visit` with each socket of this process. It destroys none.
     template <class Visit>
@@ -40,39 +40,41 @@ public:
         }
     }
 
-    /// Writes the log lines of all that are still open, for a process that ends without ending them.
-    static void log_open(ngx_cycle_t* cycle) noexcept;
+    void flush() override;
+    void read_on() noexcept override;
 
-    /// Has this connection logged when it ends. Null: it isn't.
-    void keep_record(std::unique_ptr<ConnectionRecord> record) noexcept { keep_tally(std::move(record)); }
-
-    /// See Gateway::Host::identify().
-    tl::expected<std::shared_ptr<const Identity>, event::Error> identify(std::string_view token);
-
-    /// Writes what is queued, and acts on the phase. May destroy this.
-    void flush();
-
-    /// Reads on after a pause.
-    void read_on() noexcept;
+protected:
+    using Carrier::Carrier;
 
 private:
+    using Phase = Connection::Phase;
+
     static constexpr std::size_t kMaxRecord = 16'384;  // bytes of plaintext in one TLS record, RFC 8446 §5.1
     static constexpr int kReadsATurn = 4;  // of Worker::kReadBuffer each, so that one flooder leaves time for others
 
     void on_readable();
-    bool write_queue();
+    bool write_queue(Connection& client);
     ssize_t write(std::string_view bytes) noexcept;
     void leave_now();
     void destroy() noexcept;
-    void log_end() noexcept;
     static void handle_read(ngx_event_t* event) noexcept;
     static void handle_write(ngx_event_t* event) noexcept;
 
-    Worker& worker_;
-    ngx_connection_t* connection_ = nullptr;
-    ConnectionCounts::Hold hold_;
     int fd_ = -1;        // when bytes go to the socket as they are, without TLS
     bool shut_ = false;  // our side of TCP is closed
+};
+
+/// A socket whose bytes are those of a `Client`, a Connection of some transport, made of what `arguments` are behind
+/// the gateway.
+template <class Client>
+class SocketOf final : public Client, public Socket {
+public:
+    template <class... Arguments>
+    explicit SocketOf(Worker& worker, Arguments&&... arguments)
+        : Client(worker.gateway(), std::forward<Arguments>(arguments)...), Socket(worker) {}
+
+    [[nodiscard]] Connection& client() noexcept override { return *this; }
+    [[nodiscard]] Carrier* carrier() noexcept override { return this; }
 };
 
 }  // namespace weft

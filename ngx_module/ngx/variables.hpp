@@ -10,6 +10,8 @@
 
 namespace weft {
 
+class RequestCarrier;
+
 /// What is known of a request that has become a connection, or has shown credentials to publish. It is the request's
 /// context, and lives in its pool.
 struct UpgradedRequest {
@@ -17,6 +19,7 @@ struct UpgradedRequest {
     std::uint64_t client_id = 0;               // 0 likewise
     bool back_end = false;                     // an API key was shown
     std::string_view subprotocol;              // that was agreed on; of static storage
+    RequestCarrier* carrier = nullptr;         // of a request that stays as long as its connection
 };
 
 /// Null before the upgrade, and in other requests.

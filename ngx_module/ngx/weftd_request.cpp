@@ -76,11 +76,11 @@ std::optional<ngx_int_t> refuse_caller(ngx_http_request_t* request, bool tickets
     }
 }
 
-ngx_int_t refuse_method(ngx_http_request_t* request) noexcept {
+ngx_int_t refuse_method(ngx_http_request_t* request, std::string_view expected) noexcept {
     if (ngx_http_discard_request_body(request) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    add_header(request, "Allow", "POST");
+    add_header(request, "Allow", expected);
     return respond(request, NGX_HTTP_NOT_ALLOWED, kJson,
-                   "{\"code\":4006,\"reason\":\"invalid_message\",\"message\":\"expected POST\"}\n");
+                   R"({"code":4006,"reason":"invalid_message","message":"expected )" + std::string(expected) + "\"}\n");
 }
 
 void WeftdRequest::begin(ngx_http_request_t* request, bool& answered) noexcept {

@@ -21,8 +21,8 @@ bool read_body(ngx_http_request_t* request, std::string& body);
 /// value: the request was answered, this is what the handler returns.
 std::optional<ngx_int_t> refuse_caller(ngx_http_request_t* request, bool tickets) noexcept;
 
-/// 405, in the form of respond_error().
-ngx_int_t refuse_method(ngx_http_request_t* request) noexcept;
+/// 405, in the form of respond_error(); `expected` is the method that would have been right.
+ngx_int_t refuse_method(ngx_http_request_t* request, std::string_view expected) noexcept;
 
 /// Waits for weftd in the place of a request whose body has been read. Lives in the request's pool: when the client
 /// goes away, the request ends, and this with it.
@@ -84,7 +84,7 @@ private:
 /// Reads the body of a POST, then calls `handle`, which finalizes the request or asks weftd. Other methods get 405.
 template <void (*handle)(ngx_http_request_t*)>
 ngx_int_t read_post(ngx_http_request_t* request) noexcept {
-    if (request->method != NGX_HTTP_POST) return refuse_method(request);
+    if (request->method != NGX_HTTP_POST) return refuse_method(request, "POST");
     const ngx_int_t result = ngx_http_read_client_request_body(request, [](ngx_http_request_t* read) {
         try {
             handle(read);

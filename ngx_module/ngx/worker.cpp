@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 
+#include "ngx/request_carrier.hpp"
 #include "ngx/socket.hpp"
 #include "ngx/zone.hpp"
 
@@ -131,6 +133,9 @@ void Worker::end_turn() noexcept {
 void Worker::on_tick() noexcept {
     try {
         wake();
+        if (ngx_exiting && !std::exchange(drained_, true)) {
+            for (RequestCarrier* request : requests_) drain(request->client());
+        }
         gateway_.tick();
         link_->flush();
         resume_paused();
@@ -149,20 +154,43 @@ void Worker::drain(Connection& connection) {
 }
 
 void Worker::flush(Connection& connection) {
-    static_cast<Socket&>(connection).flush();
+    connection.carrier()->flush();
 }
 
 tl::expected<std::shared_ptr<const Identity>, event::Error> Worker::identify(Connection& connection,
                                                                              std::string_view token) {
-    return static_cast<Socket&>(connection).identify(token);
+    return connection.carrier()->identify(token);
 }
 
 void Worker::read_on(Connection& connection) {
-    static_cast<Socket&>(connection).read_on();
+    connection.carrier()->read_on();
 }
 
 void Worker::visit(const std::function<void(Connection&)>& visit) {
+    for_each_carrier([&visit](Carrier& carrier) { visit(carrier.client()); });
+}
+
+void Worker::for_each_carrier(const std::function<void(Carrier&)>& visit) {
     Socket::for_each(cycle_, visit);
+    for (RequestCarrier* request : requests_) visit(*request);
+}
+
+void Worker::add_request(RequestCarrier& request) {
+    request.seat_ = requests_.size();
+    requests_.push_back(&request);
+    tick_.cancelable = 0;
+}
+
+void Worker::remove_request(RequestCarrier& request) noexcept {
+    requests_[request.seat_] = requests_.back();
+    requests_[request.seat_]->seat_ = request.seat_;
+    requests_.pop_back();
+    if (requests_.empty() && !ngx_exiting) tick_.cancelable = 1;
+}
+
+void Worker::log_open() noexcept {
+    wake();
+    for_each_carrier([](Carrier& carrier) { carrier.log_end(); });
 }
 
 void Worker::resume_paused() noexcept {

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <random>
+#include <vector>
 
 #include "codec/codecs.hpp"
 #include "gateway/gateway.hpp"
@@ -13,6 +14,9 @@
 #include "websocket/frame_parser.hpp"
 
 namespace weft {
+
+class Carrier;
+class RequestCarrier;
 
 class Worker final : private Gateway::Host {
 public:
@@ -33,6 +37,7 @@ public:
 
     [[nodiscard]] Gateway& gateway() noexcept { return gateway_; }
     [[nodiscard]] MainSettings& settings() noexcept { return settings_; }
+    [[nodiscard]] const ChannelRules& rules() const noexcept { return settings_.rules; }
     [[nodiscard]] WireTable& wires() noexcept { return wires_; }
     [[nodiscard]] Admission& admission() noexcept { return admission_; }
     /// How deep the JSON of clients and back ends may be nested.
@@ -52,6 +57,13 @@ public:
     void on_connection_gone() noexcept {
         if (ngx_exiting && gateway_.connections() == 0) tick_.cancelable = 1;
     }
+    /// A request that stays as long as its connection. nginx neither waits for such when this process is to end, nor
+    /// tells them; so we do.
+    void add_request(RequestCarrier& request);
+    void remove_request(RequestCarrier& request) noexcept;
+
+    /// Writes the log lines of all that are still open, for a process that ends without ending them.
+    void log_open() noexcept;
 
     /// Something left for weftd or for a client: those whose reading had to wait for that may go on.
     void resume_paused() noexcept;
@@ -67,6 +79,8 @@ private:
     void flush(Connection& connection) override;
     void read_on(Connection& connection) override;
     void visit(const std::function<void(Connection&)>& visit) override;
+    /// It destroys none.
+    void for_each_carrier(const std::function<void(Carrier&)>& visit);
     void log(Gateway::Level level, std::string_view line) override;
     void end_turn() noexcept;
     void on_tick() noexcept;
@@ -83,6 +97,8 @@ private:
     std::unique_ptr<char[]> write_buffer_;
     Gateway gateway_;
     std::unique_ptr<Link> link_;
+    std::vector<RequestCarrier*> requests_;
+    bool drained_ = false;  // requests_ were told that this process is to end
     ngx_event_t turn_end_{};
     ngx_event_t tick_{};
 };

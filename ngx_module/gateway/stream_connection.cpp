@@ -1,0 +1,68 @@
+#include "gateway/stream_connection.hpp"
+
+#include <utility>
+
+#include "gateway/gateway.hpp"
+
+namespace weft {
+
+StreamConnection::StreamConnection(Gateway& gateway, const EndpointSettings& endpoint, StreamWire& wire,
+                                   std::unique_ptr<ChannelPositions> positions)
+    : Connection(gateway, endpoint, wire), positions_(std::move(positions)) {
+    if (positions_) rewrite_frames();
+}
+
+void StreamConnection::receive(std::span<char> bytes) {
+    // Nothing is expected; what comes is thrown away.
+    gateway().counters().bytes_in.add(bytes.size());
+    if (tally() != nullptr) tally()->bytes_in += bytes.size();
+    heard();
+}
+
+void StreamConnection::on_end_of_input() {
+    left_ = phase() == Phase::open;
+    if (left_) {
+        end(static_cast<std::uint16_t>(websocket::Close::normal), {});
+    } else {
+        on_broken();
+    }
+}
+
+void StreamConnection::probe() {
+    push_raw(wire().heartbeat());
+    heard();
+}
+
+Connection::Phase StreamConnection::say_goodbye(std::uint16_t code, std::string_view why) {
+    if (left_) return Phase::aborted;
+    std::string bytes;
+    wire().append_end(code, why, bytes);
+    push_raw(bytes);
+    return Phase::finished;
+}
+
+/// Each "id: channel=position" becomes where the client stands in all of its channels.
+SharedBytes StreamConnection::rewrite(const SharedBytes& frames) {
+    constexpr std::string_view kId = "id: ";
+    std::string rewritten;
+    rewritten.reserve(frames.size() + 256);
+    for (std::string_view rest = frames.view(); !rest.empty();) {
+        if (rest.starts_with(kId)) {
+            const std::size_t line = rest.find('\n');
+            if (const auto entry = split_channel_position(rest.substr(kId.size(), line - kId.size()))) {
+                positions_->set(entry->channel, entry->position);
+            }
+            rewritten += kId;
+            positions_->append(rewritten);
+            rest.remove_prefix(line);
+        }
+        // No line is empty but the one that ends an event.
+        const std::size_t end = rest.find("\n\n");
+        const std::size_t size = end == std::string_view::npos ? rest.size() : end + 2;
+        rewritten += rest.substr(0, size);
+        rest.remove_prefix(size);
+    }
+    return SharedBytes(rewritten, frames.frames());
+}
+
+}  // namespace weft
