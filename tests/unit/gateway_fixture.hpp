@@ -335,6 +335,28 @@ private:
                     "rpc", {std::to_string(in.request()), in.method(), in.params(), by(in.has_caller(), in.caller())}));
                 return;
             }
+            case v1::Frame::kReadChannels: {
+                const v1::ReadChannels& in = frame.read_channels();
+                told_.push_back(words("channels", {std::to_string(in.request()), in.pattern(), in.after(),
+                                                   "limit " + std::to_string(in.limit())}));
+                return;
+            }
+            case v1::Frame::kReadNodes: {
+                const v1::ReadNodes& in = frame.read_nodes();
+                told_.push_back(words("nodes", {std::to_string(in.request()), in.alone() ? "alone" : ""}));
+                return;
+            }
+            case v1::Frame::kSubscriptions: {
+                std::string line = "count";
+                for (const auto& one : frame.subscriptions().entries()) {
+                    line += " " + one.channel() + "=" + std::to_string(one.count());
+                }
+                if (frame.subscriptions().has_connections()) {
+                    line += " connections=" + std::to_string(frame.subscriptions().connections());
+                }
+                told_.push_back(std::move(line));
+                return;
+            }
             default: told_.emplace_back("WRONG FRAME"); return;
         }
     }
