@@ -32,6 +32,7 @@ void Gateway::tick() {
     if (unsent_questions_ > 0) send_questions();
     continue_replays();
     continue_announcing();
+    tell_counts();
 }
 
 void Gateway::mark_dirty(Connection& connection) {
