@@ -100,7 +100,8 @@ tl::expected<std::unique_ptr<Dialect>, std::string> make_weft_dialect(const Dial
         ticket = std::move(*minted);
     }
     if (ticket.empty()) return tl::unexpected(std::string("the weft dialect needs --ticket-key or --ticket"));
-    return std::make_unique<WeftDialect>(options.path.empty() ? "/ws" : options.path, std::move(ticket), subscriber_framing(options));
+    return std::make_unique<WeftDialect>(options.path.empty() ? "/ws" : options.path, std::move(ticket),
+                                         subscriber_framing(options));
 }
 
 }  // namespace weft::bench

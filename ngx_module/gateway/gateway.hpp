@@ -294,6 +294,8 @@ private:
     void greet(Connection& connection, std::string_view id);
     /// Puts a connection into the channels of its Entrance.
     void enter(Connection& connection);
+    /// It was told what became of one of these.
+    void on_entered(Connection& connection);
     bool allowed(Connection& connection, std::string_view id, Action action, std::string_view channel,
                  const ChannelRule*& rule);
     bool deny(Connection& connection, std::string_view id, std::string_view why);
@@ -364,7 +366,7 @@ private:
     void broadcast(Feed& feed, const ServerFrame& frame, std::uint64_t publisher);
     void push(Connection& connection, SharedBytes chunk, ChunkTag tag = {});
     /// Into scratch_, for this connection alone.
-    void encode_for(const Connection& connection, const ServerFrame& frame);
+    void encode_for(Connection& connection, const ServerFrame& frame);
     /// Frees send memory at the cost of those who leave most lying.
     void shed_memory();
     /// As send(), but behind the publications of this turn: for a reply whose position covers them.
