@@ -6,6 +6,7 @@ use lib "$FindBin::Bin/lib";
 
 use JSON::PP ();
 use Test::More;
+use Weft::Http2 qw(frame field h2_client frames_until);
 use Weft::Test;
 
 plan skip_all => 'no curl that speaks HTTP/2' unless qx{curl --version 2>/dev/null} =~ /\bHTTP2\b/;
@@ -105,41 +106,8 @@ check 'wss: works on the same port, whatever ALPN is offered, unless it is HTTP/
     is("$other->{version} $other->{status}", '1.1 200', 'HTTP/1.1 works for all else, too');
 };
 
-# ---- frames of HTTP/2, RFC 9113 §4.1, as few as are needed ----
-
-sub frame { my ($type, $flags, $stream, $payload) = @_; return substr(pack('N', length $payload), 1) . pack('CCN', $type, $flags, $stream) . $payload }
-
-# HPACK, RFC 7541 §6.2.2: a literal without indexing, neither part compressed.
-sub field { my ($name, $value) = @_; return "\0" . chr(length $name) . $name . chr(length $value) . $value }
-
-sub h2_client {
-    my $client = Weft::Client->dial(port => $plain);
-    $client->raw_send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" . frame(4, 0, 0, ''));
-    return $client;
-}
-
-# Frames up to one that fits: a list of [type, flags, stream, payload].
-sub frames_until {
-    my ($client, $fits) = @_;
-    my @frames;
-    $client->_read_until(
-        sub {
-            while (length $client->{in} >= 9) {
-                my ($high, $low, $type, $flags, $stream) = unpack 'CnCCN', $client->{in};
-                my $length = $high << 16 | $low;
-                last if length $client->{in} < 9 + $length;
-                push @frames, [ $type, $flags, $stream, substr $client->{in}, 9, $length ];
-                substr($client->{in}, 0, 9 + $length) = '';
-                return 1 if $fits->($frames[-1]);
-            }
-            return 0;
-        },
-        'a frame of HTTP/2');
-    return @frames;
-}
-
 check 'extended CONNECT (RFC 8441), which nginx does not speak, ends with an error for that stream alone' => sub {
-    my $client   = h2_client();
+    my $client   = h2_client(port => $plain);
     my $accepted = $node->status->{connections}{accepted};
     my @settings = frames_until($client, sub { $_[0][0] == 4 && !($_[0][1] & 1) });
     unlike($settings[-1][3], qr/^(?:.{6})*\0\x08\0\0\0\x01/s, 'it is not offered');
@@ -155,7 +123,7 @@ check 'extended CONNECT (RFC 8441), which nginx does not speak, ends with an err
 };
 
 check 'publications on forty streams at once of one connection are all answered' => sub {
-    my $client = h2_client();
+    my $client = h2_client(port => $plain);
     $ann->subscribe('chat:streams');
     my @streams = map { 2 * $_ + 1 } 0 .. 39;
     my $request = sub {
@@ -173,7 +141,7 @@ check 'publications on forty streams at once of one connection are all answered'
 
 check 'streams that are reset while their publication is on the way harm nobody' => sub {
     my @pids    = sort $node->nginx->workers;
-    my @clients = map { h2_client() } 1 .. 4;
+    my @clients = map { h2_client(port => $plain) } 1 .. 4;
     $node->weftd->signal('STOP');
     for my $client (@clients) {
         for my $stream (1, 3, 5, 7, 9) {

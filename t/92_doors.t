@@ -1,5 +1,5 @@
 # Every door to the channels keeps the same promises: how one comes in, what one gets, how one comes back.
-# (t/93_doors_endings.t: how it ends.)
+# (t/92_doors_endings.t: how it ends.)
 use v5.30;
 use warnings;
 use FindBin;

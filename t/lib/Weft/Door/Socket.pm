@@ -123,7 +123,7 @@ sub _translate {
 
 # ---- plain clients ---------------------------------------------------------------------------------------------------
 
-# It is in a channel of its own besides, where it says something: when that comes back, it is in all of its channels.
+# It is in a channel of its own besides, where it says something at once: when that comes back, it is in all of its channels.
 package Weft::Door::Raw;
 use v5.30;
 use warnings;
@@ -170,22 +170,9 @@ sub _advance {
     return !$self->{end};
 }
 
-# Says its first word until it comes back: before one is in, what one says needn't.
-sub _await_entrance {
-    my ($self) = @_;
-    my $until = time + $Weft::Client::TIMEOUT;
-    while (grep { !$self->{subscribed}{$_} } @{ $self->{channels} }) {
-        $self->_advance(0.3) || return;
-        return if @{ $self->{frames} } || time > $until;
-        $self->_say_where;
-    }
-    return;
-}
-
 # Tickets are refused as they are with every WebSocket: an error, then the close frame of its code.
 sub _enter {
     my ($self) = @_;
-    $self->_await_entrance;
     return if eval { $self->SUPER::_enter; 1 };
     my $why = $@;
     if (ref $why && $why->isa('Weft::Door::Refusal')) {
