@@ -70,7 +70,7 @@ sub locations {
         raw    => sub { 'weft_websocket; weft_publish_raw on; weft_subscribe $arg_home $arg_channel $arg_other;' },
         sse    => sub { 'weft_sse;' },
         stream => sub { 'weft_stream;' },
-        poll   => sub { 'weft_poll hold=' . ($_[0] eq 'beat' ? '1s' : '5s') . ';' },
+        poll   => sub { 'weft_poll hold=' . ($_[0] eq 'beat' ? '1s' : '20s') . ';' },
     );
     my $text = "        add_header X-Worker \$pid always;\n";
     for my $variant ('', sort keys %variants) {
