@@ -160,7 +160,8 @@ private:
 
     static bool answers(const v1::Frame& frame) noexcept {
         return frame.has_published() || frame.has_rpc_result() || frame.has_history_page() ||
-               frame.has_members_page() || (frame.has_failed() && frame.failed().request() != 0);
+               frame.has_members_page() || frame.has_channels_page() || frame.has_nodes_page() ||
+               (frame.has_failed() && frame.failed().request() != 0);
     }
 
     void on_link_up(const v1::Welcome& welcome, Instant) override { shards_ = std::max(1U, welcome.shards()); }

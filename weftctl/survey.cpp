@@ -81,7 +81,8 @@ void list_nodes(const NodesOptions& options) {
     if (!options.json) {
         std::cout << "node\tup\tsoftware\tuptime\tworkers\tpeers\tconnections\tchannels\thistory_bytes\n";
     }
-    for (const v1::NodeInfo& node : read_nodes(options.sidecar).nodes()) {
+    const v1::NodesPage page = read_nodes(options.sidecar);
+    for (const v1::NodeInfo& node : page.nodes()) {
         if (options.json) {
             JsonLine line;
             line.text("node", node.node()).boolean("up", node.up());
