@@ -45,7 +45,6 @@ const OVERLAP_MS = 1_000; // for what the stream before still has on its way
 const REMEMBERED = 1_000;
 const HELD_MS = 250; // a poll that isn't answered in so long is held: nobody is refused, and nothing is new
 const PAUSE_MS = 1_000;
-const MEMBERSHIP = ['subscribed', 'join', 'leave'];
 const HEARTBEAT_MS = 60_000; // where the server doesn't tell one: longer than a poll is held
 const SLACK = 1.25; // the server's sign of life is on its way when ours would be asked for
 
@@ -239,12 +238,12 @@ export class HttpConnection implements TransportConnection {
         this.#tell({ type: 'pong' });
         this.#takeOver(get);
         // Each poll may be a member that comes and goes; when only that is told, the next would be told of it as well.
-        const news = frames.length === 0 || frames.some(({ type }) => !MEMBERSHIP.includes(type));
+        const types = frames.map(({ type }) => type).join();
         const again = () => {
           if (this.#current === get && !this.#next && !this.#ended && this.#subscriptions.size > 0) void this.#listen();
         };
-        if (news) again();
-        else setTimeout(again, PAUSE_MS);
+        if (/join|leave/.test(types) && !/event|signal/.test(types)) setTimeout(again, PAUSE_MS);
+        else again();
         return;
       }
       if (!response.body || !response.headers.get('Content-Type')?.startsWith(EVENTS)) throw new Error('no stream');
