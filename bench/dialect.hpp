@@ -11,7 +11,11 @@ namespace weft::bench {
 
 enum class Role : std::uint8_t { subscriber, publisher };
 
-/// What the opening request says beyond RFC 6455.
+/// What a connection's answer consists of: WebSocket's frames, server-sent events behind an ordinary head, or nothing
+/// but an answer, behind which the client asks again.
+enum class Framing : std::uint8_t { websocket, events, poll };
+
+/// What the opening request says beyond what its framing asks for.
 struct Request {
     std::string target;   // "/ws"
     std::string headers;  // whole lines, each ended by CRLF
@@ -26,8 +30,14 @@ public:
     virtual ~Dialect() = default;
 
     [[nodiscard]] virtual Request request(Role role, std::uint32_t channel) const = 0;
+    [[nodiscard]] virtual Framing framing(Role role) const;
 
-    /// The 101 has come. Appends frames to send to `out`; `ready` when nothing more needs to be said.
+    /// Polls: what to ask behind an answer.
+    [[nodiscard]] virtual Request again(std::uint32_t channel, std::string_view head) const;
+    /// Polls: whether a client is in its channel as soon as it has asked, or when the first answer has come.
+    [[nodiscard]] virtual bool ready_when_asked() const { return false; }
+
+    /// The answer's head has come. Appends frames to send to `out`; `ready` when nothing more needs to be said.
     virtual Step on_open(Role role, std::uint32_t channel, std::string& out) const;
 
     /// A data message before `ready`.
@@ -43,6 +53,9 @@ public:
     [[nodiscard]] virtual bool publisher_per_channel() const { return false; }
 };
 
+/// The value of a header of an answer's head; `name` as the server writes it. Empty: there is none.
+std::string_view header_value(std::string_view head, std::string_view name) noexcept;
+
 /// "bench:7"
 std::string channel_name(std::uint32_t channel);
 
@@ -51,14 +64,22 @@ struct DialectOptions {
     std::string path;      // where it differs from the dialect's own: /ws
     std::string ticket;    // weft: a ready ticket …
     std::string key_file;  // … or the key to sign one with
+    bool sse = false;      // weft, nchan: subscribers listen by server-sent events …
+    bool poll = false;     // … or ask again and again
 };
+
+/// How subscribers listen.
+inline Framing subscriber_framing(const DialectOptions& options) noexcept {
+    if (options.poll) return Framing::poll;
+    return options.sse ? Framing::events : Framing::websocket;
+}
 
 /// The error is a sentence.
 tl::expected<std::unique_ptr<Dialect>, std::string> make_dialect(const DialectOptions& options);
 
 // The dialects, each in a file of its own.
 tl::expected<std::unique_ptr<Dialect>, std::string> make_weft_dialect(const DialectOptions& options);
-std::unique_ptr<Dialect> make_nchan_dialect();
+std::unique_ptr<Dialect> make_nchan_dialect(const DialectOptions& options);
 std::unique_ptr<Dialect> make_ws_dialect(const DialectOptions& options);
 std::unique_ptr<Dialect> make_socketio_dialect();
 

@@ -37,7 +37,7 @@ Options parse_options(int argc, char** argv) {
     std::string address;
     std::vector<std::string> servers;
     CLI::App app{
-        "weft-load: loads a WebSocket publish/subscribe server on this machine and measures it.\n"
+        "weft-load: loads a WebSocket or event-stream publish/subscribe server on this machine and measures it.\n"
         "The result is one JSON object on standard output."};
     app.require_subcommand(1);
     app.fallthrough();
@@ -46,6 +46,8 @@ Options parse_options(int argc, char** argv) {
     app.add_option("--label", options.label, "name of the server in the result");
     app.add_option("--connect", address, "address of the server, 127.0.0.1:PORT");
     app.add_flag("--tls", options.tls, "speak TLS 1.3; the certificate is not verified");
+    auto* sse = app.add_flag("--sse", options.dialect.sse, "subscribers listen by server-sent events (weft, nchan)");
+    app.add_flag("--poll", options.dialect.poll, "subscribers ask again and again (weft, nchan)")->excludes(sse);
     app.add_option("--path", options.dialect.path, "request path (weft, ws)");
     app.add_option("--ticket", options.dialect.ticket, "weft: ticket to present");
     app.add_option("--ticket-key", options.dialect.key_file, "weft: file of the HS256 key to sign a ticket with");

@@ -30,8 +30,8 @@ tl::expected<ChannelPositions, std::string> ChannelPositions::parse(std::string_
         const std::size_t comma = std::min(text.find(','), text.size());
         const auto entry = split_channel_position(text.substr(0, comma));
         if (!entry) {
-            return tl::unexpected(std::string(
-                "the position is none that a server gave: expected CHANNEL=POSITION, separated by commas"));
+            return tl::unexpected(
+                std::string("the position is none that a server gave: expected CHANNEL=POSITION, separated by commas"));
         }
         if (auto wrong = check(entry->position)) return tl::unexpected(std::move(*wrong));
         if (std::ranges::find(channels, entry->channel) != channels.end()) {

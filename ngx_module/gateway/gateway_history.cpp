@@ -30,29 +30,6 @@ Position parse(std::string_view text) {
 
 }  // namespace
 
-bool Standing::takes(StreamId stream, std::uint64_t number) {
-    if (const std::uint64_t* const had = beyond.find(stream)) {
-        told.set(stream, *had);
-        beyond.erase(stream);
-    }
-    const std::uint64_t* const known = told.find(stream);
-    if (known != nullptr && *known >= number) return false;
-    told.set(stream, number);
-    return true;
-}
-
-void Standing::begin(const Position& after, Position start) {
-    told = std::move(start);
-    for (const Position::Entry& entry : after.entries()) {
-        if (entry.number == 0) continue;
-        if (told.find(entry.stream) == nullptr) {
-            beyond.set(entry.stream, entry.number);
-        } else {
-            beyond.erase(entry.stream);
-        }
-    }
-}
-
 std::uint64_t Gateway::read_history(ShardLink& link, Request request, std::string_view channel,
                                     const std::string& after, std::uint32_t limit, bool latest) {
     const std::uint64_t number = new_request(link, std::move(request));
@@ -104,6 +81,7 @@ Apart* Gateway::set_apart(Feed& feed, Connection& connection, std::string_view i
         fail_unavailable(connection, id);
         return nullptr;  // whoever called looks whether the feed is still used
     }
+    count_later(feed);
     return &feed.history->apart.emplace_back(Apart{&connection, std::string(id), {}, request, echo});
 }
 
@@ -219,7 +197,7 @@ void Gateway::on_read_failed(const ShardLink& link, Request::Kind kind, std::uin
 }
 
 void Gateway::answer_history(const Request& request, const v1::HistoryPage& page) {
-    if (request.connection == nullptr) return;
+    if (request.connection == nullptr && request.observer == nullptr) return;
     Position at = parse(page.start());
     std::vector<std::string> positions;
     std::vector<event::Event> events;
@@ -233,9 +211,8 @@ void Gateway::answer_history(const Request& request, const v1::HistoryPage& page
     }
     const std::string position = at.text();
     ServerFrame frame;
-    frame.id = request.id;
     frame.body = event::History{page.channel(), events, position, page.complete(), page.lost()};
-    send(*request.connection, frame);
+    answer(request, frame);
 }
 
 void Gateway::catch_up(Feed& feed, const v1::HistoryPage& page) {

@@ -24,7 +24,8 @@ public:
     Wire(const Wire&) = delete;
     Wire& operator=(const Wire&) = delete;
 
-    /// Appends `frame` as it goes to the socket; nothing, when there is nothing to say of it here. Must not allocate once its buffers have grown to a frame's size.
+    /// Appends `frame` as it goes to the socket; nothing, when there is nothing to say of it here. Must not allocate
+    /// once its buffers have grown to a frame's size.
     virtual void append(const ServerFrame& frame, std::string& out) = 0;
 
     [[nodiscard]] std::uint8_t index() const noexcept { return index_; }

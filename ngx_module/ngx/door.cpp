@@ -67,10 +67,9 @@ char* set_subscribe(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
         compile.complex_value = value;
         if (ngx_http_compile_complex_value(&compile) != NGX_OK) return kFailed;
         if (value->lengths == nullptr && !is_channel_name(view(args(cf)[i]))) {
-            return fail(cf,
-                        "invalid channel " + quoted(args(cf)[i]) +
-                            " in \"weft_subscribe\", expected 1 to 255 bytes of A-Z a-z 0-9 _ - . : / @ =, or "
-                            "variables");
+            return fail(cf, "invalid channel " + quoted(args(cf)[i]) +
+                                " in \"weft_subscribe\", expected 1 to 255 bytes of A-Z a-z 0-9 _ - . : / @ =, or "
+                                "variables");
         }
         entrance.push_back(value);
     }

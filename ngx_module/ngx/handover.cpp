@@ -11,8 +11,9 @@ namespace {
 
 constexpr ngx_msec_t kSubrequestPoll = 10;  // milliseconds
 
-/// What stands between the answer's head and the moment in which everybody has let go of the request: the phase engine, and what
-/// runs beside it in the background (a mirror's subrequest). Lives in the request's pool, and may go with it before.
+/// What stands between the answer's head and the moment in which everybody has let go of the request: the phase engine,
+/// and what runs beside it in the background (a mirror's subrequest). Lives in the request's pool, and may go with it
+/// before.
 struct Handover {
     Handover() = default;
     Handover(const Handover&) = delete;
@@ -87,8 +88,7 @@ void take_over(ngx_event_t* event) noexcept {
         if (log != nullptr) {
             log->write(worker->gateway().now(),
                        terms.identity != nullptr ? std::string_view(terms.identity->user) : std::string_view(),
-                       socket->client().client_id(),
-                       ConnectionEnd::kBroken, ConnectionEnd::By::nobody);
+                       socket->client().client_id(), ConnectionEnd::kBroken, ConnectionEnd::By::nobody);
         }
         socket.reset();
         ngx_http_free_request(request, 0);

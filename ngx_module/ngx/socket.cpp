@@ -139,7 +139,8 @@ inline ssize_t Socket::write(std::string_view bytes) noexcept {
 
 /// Whether the queue is empty now.
 bool Socket::write_queue(Connection& client) {
-    std::size_t sealed = client.committed();  // bytes in front of the queue that TLS has sealed in a record and not yet sent
+    std::size_t sealed =
+        client.committed();  // bytes in front of the queue that TLS has sealed in a record and not yet sent
     const bool was_blocked = client.blocked();
     while (!client.queue().empty()) {
         if ((was_blocked || fd_ == -1) && !connection_->write->ready) break;

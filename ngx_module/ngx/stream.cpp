@@ -69,8 +69,9 @@ tl::expected<std::vector<std::string>, event::Error> wished_channels(ngx_http_re
     std::vector<std::string> channels;
     for (std::string& name : arguments(request, "channel")) {
         if (!is_channel_name(name)) {
-            return tl::unexpected(wrong("\"channel\" in the query is no channel's name, expected 1 to 255 bytes of A-Z "
-                                        "a-z 0-9 _ - . : / @ ="));
+            return tl::unexpected(
+                wrong("\"channel\" in the query is no channel's name, expected 1 to 255 bytes of A-Z "
+                      "a-z 0-9 _ - . : / @ ="));
         }
         if (std::ranges::find(channels, name) == channels.end()) channels.push_back(std::move(name));
     }
@@ -117,8 +118,9 @@ tl::expected<Wish, event::Error> read_wish(ngx_http_request_t* request, const Lo
     if (const auto said = said_position(request)) {
         auto positions = ChannelPositions::parse(*said, wish.channels);
         if (!positions) {
-            return tl::unexpected(wrong("the position is none that a server gave, expected what the last answer or "
-                                        "event had"));
+            return tl::unexpected(
+                wrong("the position is none that a server gave, expected what the last answer or "
+                      "event had"));
         }
         wish.positions = std::move(*positions);
     }
@@ -190,8 +192,8 @@ ngx_int_t listen(ngx_http_request_t* request, Kind kind) {
     StreamWire* const wire = worker->wires().stream(kind, location.protocol);
     if (wire == nullptr || (kind != Kind::sse && !worker->gateway().links_up())) {
         // An EventSource doesn't come again after that, but after an answer that ends.
-        return reject({Code::unavailable, "the broker can't be reached at the moment, try again",
-                       Gateway::kRetryAfter});
+        return reject(
+            {Code::unavailable, "the broker can't be reached at the moment, try again", Gateway::kRetryAfter});
     }
     const bool poll = kind == Kind::poll;
     const bool own_socket = !poll && request->http_version < NGX_HTTP_VERSION_20;
@@ -204,16 +206,19 @@ ngx_int_t listen(ngx_http_request_t* request, Kind kind) {
     if (own_socket) {
         socket = std::make_unique<SocketOf<StreamConnection>>(*worker, location.endpoint, *wire, std::move(rewritten));
     } else if (poll) {
-        carrier = std::make_unique<PollRequest>(*worker, request, location.endpoint, *wire,
-                                                wish->positions.value_or(ChannelPositions()));
+        const auto hold = arguments(request, "hold");
+        if (!hold.empty() && hold.front() != "0") {
+            return reject(wrong("\"hold\" in the query is none that there is, expected 0: to be answered at once"));
+        }
+        PollConnection::Terms terms{wish->channels.size(), wish->positions.value_or(ChannelPositions()), !hold.empty()};
+        carrier = std::make_unique<PollRequest>(*worker, request, location.endpoint, *wire, std::move(terms));
     } else {
-        carrier =
-            std::make_unique<StreamRequest>(*worker, request, location.endpoint, *wire, std::move(rewritten));
+        carrier = std::make_unique<StreamRequest>(*worker, request, location.endpoint, *wire, std::move(rewritten));
     }
     Carrier& carried = own_socket ? static_cast<Carrier&>(*socket) : *carrier;
-    if (const auto full = worker->admission().admit(*request->connection, wish->identity->user,
-                                                    location.connections.value_or(ConnectionLimits()),
-                                                    carried.hold())) {
+    if (const auto full =
+            worker->admission().admit(*request->connection, wish->identity->user,
+                                      location.connections.value_or(ConnectionLimits()), carried.hold())) {
         return reject(*full);
     }
     prepare(request, location, *worker, carried.client());

@@ -111,7 +111,8 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     const std::string_view spoken = agreed ? answer.subprotocol : std::string_view(location.protocol);
     const Speech speech = choose_speech(*worker, spoken, location.endpoint.compression, extensions);
 
-    auto socket = std::make_unique<SocketOf<WebSocketConnection>>(*worker, location.endpoint, *speech.wire, speech.deflate);
+    auto socket =
+        std::make_unique<SocketOf<WebSocketConnection>>(*worker, location.endpoint, *speech.wire, speech.deflate);
     if (!refusal) {
         // The user of an auth frame is counted when that has come.
         refusal = worker->admission().admit(*request->connection, identity ? identity->user : std::string_view(),
