@@ -4,7 +4,7 @@ import { Code, localError, WeftError } from './errors.js';
 import type { ChannelEvents, ChannelOptions, ChannelState, PageOptions, PublishOptions } from './options.js';
 import type { CommandManners } from './outbox.js';
 import { fromWire, type ChannelEvent, type HistoryPage, type PresencePage, type Published, type Subscribed } from './payloads.js';
-import type { Wanted } from './http_connection.js';
+import type { Wanted } from './listening.js';
 import { RecentKeys } from './recent.js';
 import type { Session } from './session.js';
 

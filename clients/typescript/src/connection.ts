@@ -4,7 +4,7 @@ import { deadline } from './deadline.js';
 import { Code, localError, UnauthorizedError, WeftError } from './errors.js';
 import type { ClientEvents, ClientOptions, ClientState, TicketRequest } from './options.js';
 import type { Connected } from './payloads.js';
-import type { Wanted } from './http_connection.js';
+import type { Wanted } from './listening.js';
 import { Session, type SessionEnd, type SessionListener } from './session.js';
 import { SILENT, SLOW } from './transport.js';
 import { onWake } from './wake.js';

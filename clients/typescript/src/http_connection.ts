@@ -1,33 +1,12 @@
-import type { Frame, JsonText } from './codec.js';
+import type { Frame } from './codec.js';
 import { deadline } from './deadline.js';
 import { Code, type LocalReason } from './errors.js';
-import { initOf, refusalOf, UNSAID, withChannels, type Fetch, type Refusal } from './http.js';
+import { initOf, refusalOf, UNSAID, withChannels, type Refusal } from './http.js';
+import type { HttpOptions, Listening, Subscription, Wanted } from './listening.js';
 import { Posts } from './posts.js';
 import { RecentKeys } from './recent.js';
 import { readEvents } from './sse.js';
 import { SILENT, SLOW, type TransportConnection, type TransportListener } from './transport.js';
-
-/** A subscription as a channel wants it. */
-export interface Wanted {
-  channel: string;
-  position?: string;
-  echo?: boolean;
-}
-
-export interface HttpOptions {
-  /** Where to listen, and where to publish, if anywhere. */
-  listen: string;
-  publish: string | undefined;
-  /** One short answer after the other, instead of a stream. */
-  poll: boolean;
-  fetch: Fetch;
-  json: JsonText;
-  timeoutMs: number;
-  /** What will be subscribed to as soon as there is a connection. */
-  wanted(): Wanted[];
-  /** Ids of what was published by HTTP, which knows no connection that it could keep its echo from. */
-  own: RecentKeys;
-}
 
 /** Refusals that are about a channel, not about us. */
 const ABOUT_A_CHANNEL: readonly number[] = [
@@ -44,24 +23,9 @@ const SOON_MS = 5; // to listen to what was subscribed to together by one reques
 const OVERLAP_MS = 1_000; // for what the stream before still has on its way
 const REMEMBERED = 1_000;
 const HELD_MS = 250; // a poll that isn't answered in so long is held: nobody is refused, and nothing is new
-const PAUSE_MS = 1_000;
+const PAUSE_MS = 1_000; // behind an answer that tells only of members: other polls come and go, too, and would call each other up
 const HEARTBEAT_MS = 60_000; // where the server doesn't tell one: longer than a poll is held
 const SLACK = 1.25; // the server's sign of life is on its way when ours would be asked for
-
-interface Subscription extends Wanted {
-  id: string | undefined; // of the command that waits for an answer
-  told: boolean; // one was answered
-  by: Listening | undefined; // whose events count
-  seen: RecentKeys; // positions that were told while another request took over
-  reached?: (position: string) => void;
-}
-
-/** One request that listens. */
-interface Listening {
-  readonly abort: AbortController;
-  readonly channels: ReadonlyMap<string, Subscription>;
-  refusal?: Refusal;
-}
 
 /**
  * Listens by HTTP requests, and looks like a connection: takes frames and gives frames. A stream's channels can't be
@@ -117,6 +81,7 @@ export class HttpConnection implements TransportConnection {
     const answer = (type: string, payload: Frame['payload']) => queueMicrotask(() => this.#tell({ type, id, payload }));
     switch (type) {
       case 'ping': {
+        // Asked for a second time where heartbeats should come by themselves; the first may be a machine that slept.
         const silent = !this.#options.poll && this.#current?.channels.size && Date.now() - this.#heard > this.#heartbeatMs;
         if (silent && ++this.#silences > 1) return this.#end(1006, SILENT);
         this.#pinged = this.#anew = true;
@@ -144,7 +109,8 @@ export class HttpConnection implements TransportConnection {
         return this.#posts.put(frame);
     }
     const needs = type === 'publish' ? 'fallback.publish or a WebSocket' : 'a WebSocket';
-    answer('error', { code: Code.local, reason: 'unsupported' satisfies LocalReason, message: `${type} needs ${needs}; the transport in use is ${this.#options.poll ? 'poll' : 'sse'}` });
+    const why = `${type} needs ${needs}; the transport in use is ${this.#options.poll ? 'poll' : 'sse'}`;
+    answer('error', { code: Code.local, reason: 'unsupported' satisfies LocalReason, message: why });
   }
 
   close(): void {
@@ -211,9 +177,8 @@ export class HttpConnection implements TransportConnection {
     const get: Listening = (this.#next = { abort: new AbortController(), channels: new Map(subscriptions.map((one) => [one.channel, one])) });
     if (!poll) for (const one of subscriptions) if (one.by) one.seen.add(one.position!);
     const held = poll && get.channels.size > 0;
-    // Whatever keeps a stream from beginning: a poll may take its time.
-    if (held) this.#release = deadline(HELD_MS, () => this.#held(get));
-    else this.#release = deadline(timeoutMs, () => this.#end(1006, SLOW));
+    // Of all requests only a poll may take its time.
+    this.#release = held ? deadline(HELD_MS, () => this.#held(get)) : deadline(timeoutMs, () => this.#end(1006, SLOW));
     const positions = subscriptions
       .filter(({ channel, position }) => position !== undefined && !NO_HEADER.test(channel + position)) // or refused by the name
       .map(({ channel, position }) => `${channel}=${position}`);
@@ -233,18 +198,7 @@ export class HttpConnection implements TransportConnection {
       }
       if (held) {
         const { frames } = (response.status === 204 ? { frames: [] } : json.parse(await response.text())) as { frames: Frame[] };
-        for (const frame of frames) await this.#take(get, frame);
-        if (get.abort.signal.aborted) return;
-        this.#tell({ type: 'pong' });
-        this.#takeOver(get);
-        // Each poll may be a member that comes and goes; when only that is told, the next would be told of it as well.
-        const types = frames.map(({ type }) => type).join();
-        const again = () => {
-          if (this.#current === get && !this.#next && !this.#ended && this.#subscriptions.size > 0) void this.#listen();
-        };
-        if (/join|leave/.test(types) && !/event|signal/.test(types)) setTimeout(again, PAUSE_MS);
-        else again();
-        return;
+        return await this.#answered(get, frames);
       }
       if (!response.body || !response.headers.get('Content-Type')?.startsWith(EVENTS)) throw new Error('no stream');
       await readEvents(
@@ -260,6 +214,20 @@ export class HttpConnection implements TransportConnection {
       if (get.abort.signal.aborted || (this.#next && this.#next !== get)) return;
       this.#end(1006, cause instanceof Error ? cause.message : String(cause));
     }
+  }
+
+  /** What a poll was held for, and the next one. */
+  async #answered(get: Listening, frames: Frame[]): Promise<void> {
+    for (const frame of frames) await this.#take(get, frame);
+    if (get.abort.signal.aborted) return;
+    this.#tell({ type: 'pong' });
+    this.#takeOver(get);
+    const again = () => {
+      if (this.#current === get && !this.#next && !this.#ended && this.#subscriptions.size > 0) void this.#listen();
+    };
+    const types = frames.map(({ type }) => type).join();
+    if (/join|leave/.test(types) && !/event|signal/.test(types)) setTimeout(again, PAUSE_MS);
+    else again();
   }
 
   #greeted(get: Listening, { limits, heartbeat_ms, ...payload }: Record<string, any>): void {

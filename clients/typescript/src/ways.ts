@@ -1,6 +1,7 @@
 // The transports that a client may use, and the addresses of those that need others than the WebSocket's.
 import { jsonCodec, type Codec } from './codec.js';
-import { HttpConnection, type Wanted } from './http_connection.js';
+import { HttpConnection } from './http_connection.js';
+import type { Wanted } from './listening.js';
 import type { ClientOptions, TransportName } from './options.js';
 import { RecentKeys } from './recent.js';
 import { webSocketTransport, type Transport } from './transport.js';
