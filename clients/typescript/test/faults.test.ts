@@ -9,7 +9,7 @@ const between = (least: number, most: number) => Math.floor(least + Math.random(
 
 const WAYS: TransportName[] = ['websocket', 'sse', 'poll'];
 
-test.each(WAYS)(`${CUTS} cuts over %s: every event comes once and in order`, { timeout: 150_000 }, async (way) => {
+test.each(WAYS)(`${CUTS} cuts over %s: every event comes once and in order`, { timeout: 240_000 }, async (way) => {
   const options: ClientOptions = { transports: [way], fallback };
   const name = fresh('news');
   // The reader is sent to another node as often as not, and cut anywhere in a frame, a replay, a handshake.
@@ -23,7 +23,8 @@ test.each(WAYS)(`${CUTS} cuts over %s: every event comes once and in order`, { t
   const resumed = collect(channel, 'subscribed');
   await reader.connect();
   await channel.subscribe();
-  away.budget = () => between(1, 20_000);
+  // The answer to a poll must get through at times.
+  away.budget = () => between(1, way === 'poll' ? 20_000 : 8_000);
   away.cut();
 
   // Publishers stay at their node, since order is promised for one node, and are cut as well.
