@@ -96,7 +96,7 @@ run_clients() {
     local status=0 xml=$logs/typescript.xml total bad skips
     npm_packages clients tests/browser clients/typescript || return
     (cd clients/typescript && npm run --silent build &&
-        timeout 600 node_modules/.bin/vitest run --reporter=default --reporter=junit --outputFile.junit="$xml") 2>&1 |
+        timeout 900 node_modules/.bin/vitest run --reporter=default --reporter=junit --outputFile.junit="$xml") 2>&1 |
         tee "$logs/clients.log"
     status=${PIPESTATUS[0]}
     total=$(attribute tests "$xml") skips=$(grep -c '<skipped' "$xml" 2>/dev/null)

@@ -4,6 +4,7 @@ import { Code, localError, WeftError } from './errors.js';
 import type { ChannelEvents, ChannelOptions, ChannelState, PageOptions, PublishOptions } from './options.js';
 import type { CommandManners } from './outbox.js';
 import { fromWire, type ChannelEvent, type HistoryPage, type PresencePage, type Published, type Subscribed } from './payloads.js';
+import type { Wanted } from './listening.js';
 import { RecentKeys } from './recent.js';
 import type { Session } from './session.js';
 
@@ -143,6 +144,11 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
     return this.#state === 'unsubscribed' || (this.#owner === this.#host.session && this.#recovered);
   }
 
+  /** @internal What to subscribe to, if a subscription is wanted. */
+  get wanted(): Wanted | undefined {
+    return this.#state === 'unsubscribed' ? undefined : this.#wanted();
+  }
+
   /** @internal Subscribes on this connection, if a subscription is wanted. */
   resume(session: Session): void {
     if (this.#state !== 'unsubscribed') this.#ask(session);
@@ -169,6 +175,12 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
         else this.#deliver(event, session);
         break;
       }
+      case 'echo': // an event of ours that isn't wanted, but where we stand
+        if (session === this.#owner) this.#position = payload.position;
+        break;
+      case 'subscribed': // another request listens now, and has missed something
+        if (session === this.#owner && !this.#asked) this.#subscribed(session, { ...fromWire<Subscribed>(payload), resumed: true });
+        break;
       case 'gap':
         if (session === this.#owner && !this.#asked) this.#ask(session);
         break;
@@ -193,14 +205,18 @@ export class Channel<T = unknown> extends Emitter<ChannelEvents<T>> {
     clearTimeout(this.#timer);
     this.#asked = session;
     if (session === this.#owner || !this.#owner) this.#state = 'subscribing';
-    const payload: Record<string, unknown> = { channel: this.name };
-    if (position !== undefined) payload.position = position;
-    if (!this.#echo) payload.echo = false;
-    this.#host.put('subscribe', payload, { urgent: true, timeoutMs: this.#host.requestTimeoutMs }, (error, answer) => {
+    this.#host.put('subscribe', { ...this.#wanted() }, { urgent: true, timeoutMs: this.#host.requestTimeoutMs }, (error, answer) => {
       if (turn !== this.#turn) return;
       if (error instanceof WeftError) this.#refused(error);
       else this.#subscribed(session, { ...fromWire<Subscribed>(answer), resumed: position !== undefined });
     });
+  }
+
+  #wanted(): Wanted {
+    const wanted: Wanted = { channel: this.name };
+    if (this.#position !== undefined) wanted.position = this.#position;
+    if (!this.#echo) wanted.echo = false;
+    return wanted;
   }
 
   #subscribed(session: Session, subscribed: Subscribed): void {

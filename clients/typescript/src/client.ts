@@ -17,6 +17,7 @@ const DEFAULTS = {
   requestTimeoutMs: 10_000,
   publishTimeoutMs: 30_000,
   pongTimeoutMs: 10_000,
+  upgradeAfterMs: 120_000,
   maxQueue: 1_000,
 };
 
@@ -55,6 +56,7 @@ export class WeftClient extends Emitter<ClientEvents> {
       mayLetGo: (old, lingered) => this.#mayLetGo(old, lingered),
       ticketFailed: (error) => this.emit('error', error),
       stopped: (event, why) => this.#stopped(event, why),
+      wanted: () => [...this.#channels.values()].flatMap((channel) => channel.wanted ?? []),
     }));
     this.#outbox = new Outbox(
       this.#options.maxQueue,
@@ -136,11 +138,11 @@ export class WeftClient extends Emitter<ClientEvents> {
 
   /**
    * Tells the subscribers what is true only now. Sent at once or not at all, then false: when there is no connection, when
-   * what was sent before has not left yet, and when the server's rate doesn't allow it.
+   * what was sent before has not left yet, when the server's rate doesn't allow it, and by another transport than WebSocket.
    */
   signal(channel: string, name: string, data: unknown = null): boolean {
     const { live } = this.#connection;
-    if (!live || live.buffered > SIGNAL_BACKLOG || !this.#outbox.mayPass()) return false;
+    if (live?.transport !== 'websocket' || live.buffered > SIGNAL_BACKLOG || !this.#outbox.mayPass()) return false;
     return live.send({ type: 'signal', payload: { channel, name, data: data ?? null } });
   }
 
@@ -165,9 +167,9 @@ export class WeftClient extends Emitter<ClientEvents> {
   }
 
   /** Gets a new ticket and shows it: done by itself before the ticket ends, of use when a user's grants have changed. */
-  async refresh(): Promise<{ expiresAt: string }> {
+  async refresh(): Promise<{ expiresAt?: string }> {
     const token = await this.#connection.fetchTicket('refresh');
-    if (token === null) throw localError('ticket', 'there is no ticket to show');
+    if (token === null) throw localError('ticket', 'no ticket');
     return fromWire(await this.#ask('refresh', { token }, {}, { urgent: true }));
   }
 
@@ -227,7 +229,7 @@ export class WeftClient extends Emitter<ClientEvents> {
     try {
       await this.refresh();
     } catch (cause) {
-      this.emit('error', cause instanceof WeftError ? cause : localError('ticket', 'no ticket to go on with', cause));
+      this.emit('error', cause instanceof WeftError ? cause : localError('ticket', 'no ticket', cause));
     }
   }
 }

@@ -5,6 +5,12 @@ export interface Frame {
   payload?: Record<string, unknown>;
 }
 
+/** How JSON is read and written. */
+export interface JsonText {
+  parse(text: string): unknown;
+  stringify(value: unknown): string;
+}
+
 /** Turns frames into what a WebSocket carries, and back. */
 export interface Codec {
   /** What is offered to the server: a WebSocket subprotocol that names the protocol and its encoding. */
@@ -12,6 +18,8 @@ export interface Codec {
   encode(frame: Frame): string | Uint8Array;
   /** Throws if this is no frame. */
   decode(message: string | ArrayBuffer): Frame;
+  /** For the transports over HTTP, which speak nothing but JSON. Default: the global JSON. */
+  readonly json?: JsonText;
 }
 
 /**
@@ -24,6 +32,7 @@ export function jsonCodec(
 ): Codec {
   return {
     subprotocol: 'weft.v1.json',
+    json: { parse, stringify },
     encode: stringify,
     decode(message) {
       const frame = typeof message === 'string' ? (parse(message) as Frame | null) : null;

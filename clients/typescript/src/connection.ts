@@ -1,12 +1,15 @@
 import { Backoff } from './backoff.js';
-import { jsonCodec, type Codec, type Frame } from './codec.js';
+import type { Frame } from './codec.js';
 import { deadline } from './deadline.js';
 import { Code, localError, UnauthorizedError, WeftError } from './errors.js';
 import type { ClientEvents, ClientOptions, ClientState, TicketRequest } from './options.js';
 import type { Connected } from './payloads.js';
+import type { Wanted } from './listening.js';
 import { Session, type SessionEnd, type SessionListener } from './session.js';
-import { webSocketTransport, type Transport } from './transport.js';
+import { SILENT, SLOW } from './transport.js';
 import { onWake } from './wake.js';
+import { WayChoice } from './way_choice.js';
+import { waysOf, type Way, type WayOptions } from './ways.js';
 
 /** Codes after which no attempt is made until start() is called, which asks for a new ticket. */
 const FINAL: readonly number[] = [Code.originNotAllowed, Code.banned, Code.revoked];
@@ -31,17 +34,20 @@ export interface ConnectionListener {
   ticketFailed(error: WeftError): void;
   /** No attempt is made any more; `why` is what fails because of that. */
   stopped(event: ClientEvents['disconnected'], why: WeftError): void;
+  /** What will be subscribed to on the next session. */
+  wanted(): Wanted[];
 }
 
-type Options = Pick<ClientOptions, 'getTicket' | 'backoff' | 'heartbeatMs' | 'WebSocket' | 'transport' | 'codec'> &
-  Required<Pick<ClientOptions, 'ticketIn' | 'connectTimeoutMs' | 'pongTimeoutMs'>>;
+type Options = WayOptions &
+  Pick<ClientOptions, 'getTicket' | 'backoff' | 'heartbeatMs'> &
+  Required<Pick<ClientOptions, 'ticketIn' | 'connectTimeoutMs' | 'pongTimeoutMs' | 'upgradeAfterMs'>>;
 
 /** Keeps a session: gets tickets, connects, waits, connects again, and moves to another node when one goes. */
 export class Connection {
   readonly #options: Options;
   readonly #urls: readonly string[];
-  readonly #transport: Transport;
-  readonly #codec: Codec;
+  readonly #ways: readonly Way[];
+  readonly #choice: WayChoice;
   readonly #backoff: Backoff;
   readonly #listener: ConnectionListener;
   readonly #sessions: SessionListener = {
@@ -55,7 +61,10 @@ export class Connection {
   #live: Session | undefined; // established
   #old: Session | undefined; // the one before, until the new one has taken over
   #attempt: Session | undefined; // not established yet
+  #way = 0; // of the attempt, then of `live`
   #timer: ReturnType<typeof setTimeout> | undefined; // until the next attempt
+  #upgrade: ReturnType<typeof setTimeout> | undefined; // until the first way is tried beside another that works
+  #upgrading = false;
   #linger: ReturnType<typeof setTimeout> | undefined;
   #notBefore = 0; // what the server asked for
   #turn = 0; // of the last attempt: a ticket that comes for another is of no use
@@ -70,8 +79,8 @@ export class Connection {
   constructor(urls: readonly string[], options: Options, listener: ConnectionListener) {
     this.#urls = urls;
     this.#options = options;
-    this.#transport = options.transport ?? webSocketTransport(options.WebSocket);
-    this.#codec = options.codec ?? jsonCodec();
+    this.#ways = waysOf(options, () => listener.wanted());
+    this.#choice = new WayChoice(this.#ways.length, options.upgradeAfterMs);
     this.#backoff = new Backoff(options.backoff);
     this.#listener = listener;
   }
@@ -91,6 +100,7 @@ export class Connection {
   start(): void {
     this.#sleepless = onWake(() => this.#wake());
     this.#backoff.reset();
+    this.#choice.start();
     this.#refused = undefined;
     this.#refusals = 0;
     this.#setState('connecting');
@@ -105,6 +115,8 @@ export class Connection {
     this.#abort?.abort();
     this.#abort = undefined;
     clearTimeout(this.#linger);
+    clearTimeout(this.#upgrade);
+    this.#upgrading = false;
     this.#sleepless?.();
     for (const session of [this.#attempt, this.#old, this.#live]) session?.close();
     this.#attempt = this.#old = this.#live = this.#info = undefined;
@@ -145,7 +157,7 @@ export class Connection {
     }
   }
 
-  async #open(): Promise<void> {
+  async #open(way = this.#choice.now): Promise<void> {
     const turn = ++this.#turn;
     this.#timer = undefined;
     this.#notBefore = 0;
@@ -156,6 +168,7 @@ export class Connection {
     } catch (cause) {
       if (turn !== this.#turn) return;
       this.#abort = undefined;
+      if (this.#givenUp()) return;
       const error = localError('ticket', `no ticket: ${messageOf(cause)}`, cause);
       if (cause instanceof UnauthorizedError) return this.stop(Code.authenticationRequired, cause.message, error);
       this.#listener.ticketFailed(error);
@@ -167,10 +180,11 @@ export class Connection {
     // The same ticket would be refused again.
     if (this.#refused && ticket === this.#ticket) return this.stop(this.#refused.code, this.#refused.reason, this.#refused);
     this.#ticket = ticket;
-    const [transport, codec] = [this.#transport, this.#codec];
+    this.#way = way;
+    const { name, transport, codec, url } = this.#ways[way]!;
     try {
-      const url = absolute(this.#urls[this.#urlIndex % this.#urls.length]!);
-      this.#attempt = new Session({ ...this.#options, transport, codec, url, ticket }, this.#sessions);
+      const address = url(this.#urls[this.#urlIndex % this.#urls.length]!);
+      this.#attempt = new Session({ ...this.#options, name, transport, codec, url: address, ticket }, this.#sessions);
     } catch (cause) {
       // A malformed address, or no WebSocket: it won't get better.
       this.stop(Code.local, messageOf(cause), localError('disconnected', messageOf(cause), cause));
@@ -187,8 +201,32 @@ export class Connection {
     return this.#timer !== undefined || this.#abort !== undefined || this.#attempt !== undefined;
   }
 
+  // Tries the first way beside another that works, or else next.
+  #tryFirst(): void {
+    if (!this.#live) return this.#choice.again();
+    if (this.#trying) return this.#upgradeIn(this.#choice.notYet());
+    this.#upgrading = true;
+    void this.#open(0);
+  }
+
+  #upgradeIn(ms: number | undefined): void {
+    clearTimeout(this.#upgrade);
+    // Not all at once: others lost their WebSockets when we did.
+    if (ms !== undefined) this.#upgrade = setTimeout(() => this.#tryFirst(), ms * (0.75 + Math.random() / 2));
+  }
+
+  /** Whether what failed was only such a try. */
+  #givenUp(): boolean {
+    const given = this.#upgrading && this.#live !== undefined;
+    this.#upgrading = false;
+    if (given) this.#upgradeIn(this.#choice.notYet());
+    return given;
+  }
+
   #established(session: Session, info: Connected): void {
     this.#attempt = undefined;
+    this.#upgrading = false;
+    this.#upgradeIn(this.#choice.connected(this.#way));
     this.#refused = undefined;
     this.#refusals = 0;
     this.#notBefore = 0;
@@ -219,7 +257,11 @@ export class Connection {
   #ended(session: Session, { code, reason, error: told }: SessionEnd): void {
     if (session === this.#old) return this.#drop(session);
     if (session === this.#live) {
-      if (Date.now() - this.#since >= STABLE_MS) this.#backoff.reset();
+      const stable = Date.now() - this.#since >= STABLE_MS;
+      if (stable) this.#backoff.reset();
+      if (reason === SILENT) this.#choice.failed(this.#choice.now, true);
+      else if (stable) this.#choice.worked();
+      else if (unsaid(code)) this.#choice.failed(this.#choice.now, false);
       this.#live = undefined;
       this.#info = undefined;
       const turn = this.#turn;
@@ -229,6 +271,8 @@ export class Connection {
       if (this.#state === 'disconnected' || turn !== this.#turn) return; // a listener wants it otherwise
     } else {
       this.#attempt = undefined;
+      if (this.#givenUp()) return;
+      if (unsaid(code)) this.#choice.failed(this.#way, reason === SLOW);
     }
     const error = told ?? (code >= 4000 ? new WeftError(code, reason) : undefined);
     if (FINAL.includes(code)) return this.stop(code, reason, error);
@@ -264,11 +308,8 @@ export class Connection {
   }
 }
 
+/** Whether it wasn't the server who ended it. */
+const unsaid = (code: number) => code < 4000 && code !== 1001 && code !== 1012;
+
 const messageOf = (cause: unknown) => (cause instanceof Error ? cause.message : String(cause));
 
-/** What WebSocket takes, also where it doesn't take http: or relative addresses yet. */
-function absolute(url: string): string {
-  const made = new URL(url, (globalThis as { location?: Location }).location?.href);
-  made.protocol = made.protocol.replace(/^http/, 'ws');
-  return made.href;
-}

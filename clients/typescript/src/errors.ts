@@ -32,7 +32,8 @@ export type LocalReason =
   | 'unsubscribed' // unsubscribe() was called before the subscription was answered
   | 'queue_full' // more waits already than `maxQueue`
   | 'ticket' // getTicket failed
-  | 'invalid_frame'; // what came can't be understood
+  | 'invalid_frame' // what came can't be understood
+  | 'unsupported'; // the transport in use can't carry this
 
 /** An `error` of the server, or what this client gave up by itself (then `code` is 0). */
 export class WeftError extends Error {

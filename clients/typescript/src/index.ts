@@ -8,9 +8,11 @@ export type {
   ClientEvents,
   ClientOptions,
   ClientState,
+  FallbackOptions,
   PageOptions,
   PublishOptions,
   TicketRequest,
+  TransportName,
 } from './options.js';
 export { Code, UnauthorizedError, WeftError } from './errors.js';
 export type { LocalReason } from './errors.js';
@@ -19,7 +21,7 @@ export type { Listener } from './emitter.js';
 export type { BackoffOptions } from './backoff.js';
 export { jsonCodec } from './codec.js';
 export { protobufCodec } from './protobuf.js';
-export type { Codec, Frame } from './codec.js';
+export type { Codec, Frame, JsonText } from './codec.js';
 export { webSocketTransport } from './transport.js';
 export type { Transport, TransportConnection, TransportListener, WebSocketConstructor, WebSocketLike } from './transport.js';
 export type {

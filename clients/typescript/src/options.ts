@@ -13,6 +13,19 @@ export interface CallOptions {
   signal?: AbortSignal;
 }
 
+/** How the server is reached: by a WebSocket, by server-sent events or by one request after the other. */
+export type TransportName = 'websocket' | 'sse' | 'poll';
+
+/** Addresses for where WebSocket doesn't get through: absolute, or relative to that of the WebSocket. */
+export interface FallbackOptions {
+  /** A location with `weft_sse`. */
+  sse?: string;
+  /** A location with `weft_poll`. */
+  poll?: string;
+  /** A location with `weft_publish`: `{channel}` in it is replaced by the channel, else `channel=` is appended. */
+  publish?: string;
+}
+
 export type ClientState = 'disconnected' | 'connecting' | 'connected';
 
 /** What `getTicket` is told. */
@@ -47,6 +60,14 @@ export interface ClientOptions {
   pongTimeoutMs?: number;
   /** How many commands may wait to be sent or answered. Default 1000. */
   maxQueue?: number;
+  /** What to use where WebSocket doesn't get through. Default: nothing. */
+  fallback?: FallbackOptions;
+  /** What to try, in this order. Default: websocket, and what `fallback` has an address for. */
+  transports?: readonly TransportName[];
+  /** After how long on another transport the first is tried again, the first time; later seldomer. Default 120000. */
+  upgradeAfterMs?: number;
+  /** The fetch() to use for `fallback`. Default: the global one. */
+  fetch?: (url: string, init: RequestInit) => Promise<Response>;
   /** Another way to the server than WebSocket. */
   transport?: Transport;
   /** Another encoding than JSON. */

@@ -178,7 +178,7 @@ export class Outbox {
       command.session = this.#session;
       unanswered += 1;
       if (!this.#session!.send(command.frame)) {
-        this.#settle(command, new WeftError(Code.messageTooLarge, 'message_too_large', 'longer than the server takes a message'), {});
+        this.#settle(command, new WeftError(Code.messageTooLarge, 'message_too_large'), {});
       }
     }
     return wait;

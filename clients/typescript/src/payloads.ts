@@ -1,3 +1,5 @@
+import type { TransportName } from './options.js';
+
 // What the server says, as this client tells it: the protocol's names in camel case. docs/protocol.md has the originals.
 
 export interface Publisher {
@@ -103,6 +105,7 @@ export interface Limits {
 }
 
 export interface Connected {
+  /** Empty, as `user`, where the transport is told neither: `poll`, and `sse` without a channel at the beginning. */
   clientId: string;
   user: string;
   serverTime: string;
@@ -112,6 +115,8 @@ export interface Connected {
   expiresAt?: string;
   /** The node's name; absent while its broker is away. */
   node?: string;
+  /** How the connection was made. */
+  transport: TransportName;
 }
 
 type Wire = Record<string, any>;

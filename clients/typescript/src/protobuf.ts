@@ -107,12 +107,13 @@ export function protobufCodec(
 ): Codec {
   return {
     subprotocol: 'weft.v1.protobuf',
+    json: { parse, stringify },
     encode({ type, id, payload = {} }) {
       const { echo, ...rest } = payload;
       return write(clientFrame, { id, [type]: echo === false ? { ...rest, no_echo: true } : rest }, stringify);
     },
     decode(message) {
-      if (typeof message === 'string') throw new TypeError('not a binary frame');
+      if (typeof message === 'string') throw new TypeError('not a frame');
       const { id, ...body } = read(serverFrame, new DataView(message), parse);
       const [type] = Object.keys(body);
       if (type === undefined) throw new TypeError('not a frame');
@@ -173,7 +174,7 @@ function read(message: Message, view: DataView, parse: (text: string) => unknown
       const byte = view.getUint8(at++);
       value += (byte % 128) * scale;
       if (byte < 128) return value;
-      if (scale > 2 ** 62) throw new RangeError('a number of more than 64 bits');
+      if (scale > 2 ** 62) throw new TypeError('not a frame');
     }
   };
   while (at < view.byteLength) {
@@ -196,7 +197,7 @@ function read(message: Message, view: DataView, parse: (text: string) => unknown
     } else if (wire === FIXED32) {
       at += 4;
     } else {
-      throw new TypeError(`wire type ${wire}`);
+      throw new TypeError('not a frame');
     }
     if (!kind) continue; // a field of a later version
     if (presence === '*') fields[name].push(value);

@@ -18,4 +18,8 @@ export class RecentKeys {
     if (this.#seen.size > this.#count) this.#seen.delete(this.#seen.keys().next().value!);
     return true;
   }
+
+  has(key: string): boolean {
+    return this.#seen.has(key);
+  }
 }

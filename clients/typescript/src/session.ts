@@ -2,7 +2,8 @@ import type { Codec, Frame } from './codec.js';
 import { deadline } from './deadline.js';
 import { localError, WeftError } from './errors.js';
 import { fromWire, type Connected } from './payloads.js';
-import type { Transport, TransportConnection } from './transport.js';
+import type { TransportName } from './options.js';
+import { SLOW, type Transport, type TransportConnection } from './transport.js';
 
 /** Why a connection ended. */
 export interface SessionEnd {
@@ -21,6 +22,7 @@ export interface SessionListener {
 }
 
 export interface SessionOptions {
+  name: TransportName;
   transport: Transport;
   codec: Codec;
   url: string;
@@ -72,8 +74,8 @@ export class Session {
       },
       message: (message) => this.#receive(message),
       closed: (code, reason) => this.#end(code, reason),
-    });
-    this.#cancelTimeout = deadline(options.connectTimeoutMs, () => this.#giveUp('no connection in time'));
+    }, ticket);
+    this.#cancelTimeout = deadline(options.connectTimeoutMs, () => this.#giveUp(SLOW));
   }
 
   /** Sends it, unless it is longer than the server takes, which would end the connection: then false. */
@@ -82,6 +84,10 @@ export class Session {
     if (byteLength(message) > this.#messageSize) return false;
     this.#connection.send(message);
     return true;
+  }
+
+  get transport(): TransportName {
+    return this.#options.name;
   }
 
   /** Bytes that were sent and have not left yet. */
@@ -109,7 +115,7 @@ export class Session {
     try {
       frame = this.#options.codec.decode(message);
     } catch (error) {
-      this.#lastError = localError('invalid_frame', 'the server sent what is no frame', error);
+      this.#lastError = localError('invalid_frame', 'not a frame', error);
       return this.#giveUp('invalid frame');
     }
     this.#lastHeard = Date.now();
@@ -123,7 +129,7 @@ export class Session {
     this.#clearTimeout();
     this.#messageSize = info.limits?.messageSize || Infinity;
     this.#watch(this.#options.heartbeatMs ?? (info.heartbeatMs || USUAL_HEARTBEAT_MS));
-    this.#listener.established(this, info);
+    this.#listener.established(this, { ...info, transport: this.transport });
   }
 
   #watch(heartbeatMs: number, afterMs = heartbeatMs): void {

@@ -1,7 +1,10 @@
 /** A way to the server. */
 export interface Transport {
-  /** Begins to connect, and tells the listener what becomes of it. Throws if the address or the protocols are malformed. */
-  open(url: string, protocols: string[], listener: TransportListener): TransportConnection;
+  /**
+   * Begins to connect, and tells the listener what becomes of it. Throws if the address or the protocols are malformed.
+   * The ticket is among the protocols already, unless it is to be shown as the first message.
+   */
+  open(url: string, protocols: string[], listener: TransportListener, ticket?: string | null): TransportConnection;
 }
 
 export interface TransportConnection {
@@ -19,6 +22,10 @@ export interface TransportListener {
   message(message: string | ArrayBuffer): void;
   closed(code: number, reason: string): void;
 }
+
+/** Reason of an end: nothing came in time, or nothing came any more though the server was there. */
+export const SLOW = 'no connection in time';
+export const SILENT = 'silent stream';
 
 /** The part of the standard WebSocket that is used; that of browsers, of Node 22 and of the package `ws` have it. */
 export interface WebSocketLike {
@@ -39,7 +46,7 @@ export function webSocketTransport(constructor?: WebSocketConstructor): Transpor
   return {
     open(url, protocols, listener) {
       const Socket = constructor ?? (globalThis.WebSocket as WebSocketConstructor | undefined);
-      if (!Socket) throw new TypeError('there is no WebSocket here: give one as the option WebSocket, such as that of the package ws');
+      if (!Socket) throw new TypeError('no WebSocket here: give that of the package ws as an option');
       const socket = new Socket(url, protocols);
       socket.binaryType = 'arraybuffer';
       socket.onopen = () => listener.opened();

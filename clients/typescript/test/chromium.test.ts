@@ -96,3 +96,32 @@ test('a page that is looked at again makes sure of its connection', async () => 
   await page.waitForFunction(() => (window as any).count.connecting > 0, null, { timeout: 30_000 });
   await page.close();
 });
+
+test.each(['sse', 'poll'] as const)('a page that WebSocket does not get through to hears and publishes by %s, whatever is cut', async (way) => {
+  const channel = fresh();
+  const proxy = await Proxy.to(nodes.urls[0]!);
+  proxy.cutsOn = /upgrade: websocket/i;
+  if (way === 'poll') proxy.swallowsOn = /GET \/events/;
+  const page = await visit(pageBehind(proxy), 'Ada', channel, { fallback: { sse: '/events', poll: '/poll', publish: '/publish' }, connectTimeoutMs: 3_000 });
+  expect(await page.evaluate(() => (window as any).client.connection.transport)).toBe(way);
+  const bob = clientOf('bob');
+  await bob.connect();
+  let sent = 0;
+  for (let cut = 1; cut <= 10; cut++) {
+    await bob.publish(channel, sent++);
+    proxy.cut();
+    await bob.publish(channel, sent++);
+    await heard(page, sent);
+    // Another channel is another request, while this one goes on.
+    await page.evaluate((name: string) => (window as any).client.channel(name).subscribe(), fresh());
+    await page.evaluate((data: number) => (window as any).channel.publish(data), sent++);
+  }
+  expect(await heard(page, sent)).toEqual([...Array(sent).keys()]);
+  expect((await page.evaluate(() => (window as any).count)).gap).toBe(0);
+  // Signals, rpc and the like are back as soon as WebSocket gets through.
+  proxy.cutsOn = proxy.swallowsOn = undefined;
+  await page.evaluate(() => ((window as any).client.disconnect(), (window as any).client.connect()));
+  expect(await page.evaluate(() => (window as any).client.rpc('weft.echo', 5))).toBe(5);
+  expect(page.faults).toEqual([]);
+  await page.close();
+});

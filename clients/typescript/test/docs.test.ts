@@ -49,9 +49,11 @@ describe('the examples', () => {
     }
   });
 
-  test('for Node 20 runs', async () => {
-    const [source] = blocks(page, 'js');
-    await run(source!, () => true);
+  test('for Node 20, and for where WebSocket does not get through, run', async () => {
+    const [node20, fallback] = blocks(page, 'js');
+    await run(node20!, () => true);
+    const without = fallback!.replaceAll(/'\/(events|poll|publish)'/g, "'$1'").replace('fallback:', "transports: ['sse'], fallback:");
+    expect(await run(without, () => true)).toEqual(['by sse']);
   });
 
   test('of the READMEs run', async () => {

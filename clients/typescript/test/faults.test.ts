@@ -1,17 +1,20 @@
 // Connections are cut at random while publishers run: nothing is lost, repeated or out of order at the callback.
 import { expect, test } from 'vitest';
 
-import { protobufCodec } from '../src/index.js';
-import { clientOf, collect, fresh, next, nodes, Proxy } from './support.js';
+import { protobufCodec, type ClientOptions, type TransportName } from '../src/index.js';
+import { clientOf, collect, fallback, fresh, next, nodes, Proxy } from './support.js';
 
 const CUTS = Number(process.env.WEFT_CUTS ?? 200);
 const between = (least: number, most: number) => Math.floor(least + Math.random() * (most - least));
 
-test(`${CUTS} cuts: every event comes once and in order`, { timeout: 150_000 }, async () => {
-  const name = fresh();
+const WAYS: TransportName[] = ['websocket', 'sse', 'poll'];
+
+test.each(WAYS)(`${CUTS} cuts over %s: every event comes once and in order`, { timeout: 240_000 }, async (way) => {
+  const options: ClientOptions = { transports: [way], fallback };
+  const name = fresh('news');
   // The reader is sent to another node as often as not, and cut anywhere in a frame, a replay, a handshake.
   const away = await Proxy.to(() => nodes.urls[between(0, 2)]!);
-  const reader = clientOf('reader', away.url);
+  const reader = clientOf('reader', away.url, options);
   const channel = reader.channel<{ by: string; n: number }>(name);
   const heard = collect(channel, 'event');
   const lost = next(channel, 'gap').then(() => {
@@ -20,7 +23,8 @@ test(`${CUTS} cuts: every event comes once and in order`, { timeout: 150_000 }, 
   const resumed = collect(channel, 'subscribed');
   await reader.connect();
   await channel.subscribe();
-  away.budget = () => between(1, 20_000);
+  // The answer to a poll must get through at times.
+  away.budget = () => between(1, way === 'poll' ? 20_000 : 8_000);
   away.cut();
 
   // Publishers stay at their node, since order is promised for one node, and are cut as well.
@@ -31,7 +35,7 @@ test(`${CUTS} cuts: every event comes once and in order`, { timeout: 150_000 }, 
     ['ann', 'bob', 'cid', 'dan'].map(async (by, i) => {
       const near = await Proxy.to(nodes.urls[i % 2]!);
       near.budget = () => between(1_000, 40_000);
-      const client = clientOf(by, near.url, i < 2 ? {} : { codec: protobufCodec() });
+      const client = clientOf(by, near.url, i < 2 ? options : { codec: protobufCodec() });
       void client.connect();
       return { by, client, near };
     }),
@@ -40,8 +44,8 @@ test(`${CUTS} cuts: every event comes once and in order`, { timeout: 150_000 }, 
     let n = 0;
     const unanswered = new Set<Promise<unknown>>();
     while (!stop) {
-      // No further ahead of the reader than history holds.
-      if (sent - heard.all.length > 2_000) await heard.until(heard.all.length + 1);
+      // No further ahead of the reader than history holds, and than the answer to a poll gets through between two cuts.
+      if (sent - heard.all.length > (way === 'poll' ? 30 : 2_000)) await heard.until(heard.all.length + 1);
       sent += 1;
       const answer: Promise<unknown> = client.publish(name, { by, n: n++ }).finally(() => unanswered.delete(answer));
       unanswered.add(answer);
@@ -63,7 +67,7 @@ test(`${CUTS} cuts: every event comes once and in order`, { timeout: 150_000 }, 
   await heard.until(total + 1);
 
   const cuts = publishers.map(({ near }) => near.cuts);
-  console.log(`${total} events, ${away.cuts} cuts of the reader in ${away.connections} connections, ${resumed.all.length - 1} resumes,`
+  console.log(`${way}: ${total} events, ${away.cuts} cuts of the reader in ${away.connections} connections, ${resumed.all.length - 1} resumes,`
     + ` ${cuts.reduce((sum, n) => sum + n)} cuts of publishers`);
   for (const { by } of publishers) {
     const mine = heard.all.filter(({ data }) => data.by === by).map(({ data }) => data.n);

@@ -20,7 +20,7 @@ export const socketUrl = (node: number, path = 'ws') => new URL(path, nodes.urls
 
 const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
 const ALL = ['subscribe', 'publish', 'signal', 'presence', 'history'];
-const KINDS = ['chat', 'short', 'plain', 'price', 'full', 'slow'];
+const KINDS = ['chat', 'news', 'short', 'plain', 'price', 'full', 'slow'];
 
 /** A ticket for this user that grants everything there is, unless `claims` say otherwise. */
 export function ticketFor(user: string, claims: object = {}): string {
@@ -42,6 +42,9 @@ export function clientOf(user: string, url: string | string[] = socketUrl(0), op
   onTestFinished(() => client.disconnect());
   return client;
 }
+
+/** Where the nodes listen and take publications by HTTP. */
+export const fallback = { sse: 'events', poll: 'poll', publish: 'publish' };
 
 let counter = 0;
 /** A channel that no other test uses. */
@@ -89,6 +92,10 @@ export class Proxy {
   /** Bytes from the server until the connection is cut, asked for each connection. */
   budget: () => number = () => Infinity;
   frozen = false;
+  /** Cuts whoever sends this, such as a request to switch to WebSocket. */
+  cutsOn: RegExp | undefined;
+  /** Passes what is sent to the server, but no answer to it. */
+  swallowsOn: RegExp | undefined;
   connections = 0;
   cuts = 0;
 
@@ -100,9 +107,16 @@ export class Proxy {
       let left = this.budget();
       this.connections += 1;
       this.#pairs.add(pair);
-      client.on('data', (data) => this.frozen || server.write(data));
-      server.on('data', (data) => {
+      let swallows = false;
+      client.on('data', (data) => {
         if (this.frozen) return;
+        const text = data.toString('latin1');
+        if (this.cutsOn?.test(text)) return this.#cut(pair);
+        if (text.includes(' HTTP/1.1\r\n')) swallows = this.swallowsOn?.test(text) ?? false;
+        server.write(data);
+      });
+      server.on('data', (data) => {
+        if (this.frozen || swallows) return;
         client.write(data.subarray(0, left));
         left -= data.length;
         if (left <= 0) this.#cut(pair);
