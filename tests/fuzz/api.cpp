@@ -1,12 +1,11 @@
 // What back ends send to weft_api: the command on the first line, its parameters behind it.
-#include "gateway/api_command.hpp"
-
 #include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
 #include "codec/json_scanner.hpp"
+#include "gateway/api_command.hpp"
 #include "support/require.hpp"
 #include "weft/channel.hpp"
 
