@@ -21,6 +21,13 @@ void add_keygen_curve_command(CLI::App& keygen);
 void add_revoke_commands(CLI::App& app);
 void add_jwks_command(CLI::App& app);
 void add_apikey_command(CLI::App& app);
+void add_publish_command(CLI::App& app);
+void add_subscribe_command(CLI::App& app);
+void add_history_command(CLI::App& app);
+void add_presence_command(CLI::App& app);
+void add_rpc_command(CLI::App& app);
+void add_check_command(CLI::App& app);
+void add_completion_command(CLI::App& app);
 void add_version_command(CLI::App& app);
 
 /// `size` random bytes from the operating system's generator.

@@ -7,13 +7,20 @@
 int main(int argc, char** argv) {
     constexpr int kFailed = 1;
     constexpr int kUsage = 2;
-    CLI::App app("weftctl: tickets, keys and clients of Weft", "weftctl");
+    CLI::App app("weftctl: channels, clients, tickets and keys of Weft", "weftctl");
     app.require_subcommand(1);
+    weft::add_publish_command(app);
+    weft::add_subscribe_command(app);
+    weft::add_history_command(app);
+    weft::add_presence_command(app);
+    weft::add_rpc_command(app);
     weft::add_ticket_command(app);
     weft::add_keygen_command(app);
     weft::add_revoke_commands(app);
     weft::add_jwks_command(app);
     weft::add_apikey_command(app);
+    weft::add_check_command(app);
+    weft::add_completion_command(app);
     weft::add_version_command(app);
     try {
         app.parse(argc, argv);

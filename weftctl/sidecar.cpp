@@ -3,13 +3,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
-#include <optional>
+#include <deque>
+#include <utility>
 #include <zmq.hpp>
 
 #include "command.hpp"
 #include "weft/codes.hpp"
 #include "weft/link_session.hpp"
+#include "weft/shard.hpp"
 
 namespace weft {
 
@@ -28,12 +31,14 @@ std::uint64_t random_number() {
     return number;
 }
 
-v1::Hello make_hello() {
+v1::Hello make_hello(unsigned shards, unsigned shard) {
     v1::Hello hello;
     hello.set_kind(v1::Hello::TOOL);
     hello.set_name("weftctl/" + std::to_string(::getpid()));
     hello.set_incarnation(random_number());
     hello.set_software("weft/" WEFT_VERSION);
+    hello.set_shards(shards);
+    hello.set_shard(shard);
     return hello;
 }
 
@@ -43,10 +48,10 @@ constexpr const char* kMonitor = "inproc://monitor";
 
 class Sidecar::Session final : private LinkDialer::Events {
 public:
-    explicit Session(const Options& options)
-        : address_(options.address),
-          deadline_(clock_now() + milliseconds(static_cast<std::int64_t>(options.timeout * 1000))),
-          dialer_(make_hello(), LinkTimings{}, random_number, *this) {
+    Session(const Options& options, std::string address, unsigned shards, unsigned shard)
+        : address_(std::move(address)),
+          timeout_(static_cast<std::int64_t>(options.timeout * 1000)),
+          dialer_(make_hello(shards, shard), LinkTimings{}, random_number, *this) {
         socket_.set(zmq::sockopt::linger, 300);
         if (zmq_socket_monitor(socket_.handle(), kMonitor, ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) !=
             0) {
@@ -72,6 +77,30 @@ public:
         zmq_socket_monitor(socket_.handle(), nullptr, 0);
     }
 
+    /// Of the weftd that answers; at least 1.
+    [[nodiscard]] unsigned shards() const noexcept { return shards_; }
+
+    void send(const v1::Frame& frame) {
+        dialer_.send(frame);
+        send();
+    }
+
+    std::optional<v1::Frame> next(const volatile std::sig_atomic_t& stopped, bool& lost) {
+        lost = false;
+        lost_ = false;
+        while (unasked_.empty() && stopped == 0) {
+            poll(milliseconds(200));
+            if (lost_ && dialer_.up()) {
+                lost = true;
+                return std::nullopt;
+            }
+        }
+        if (unasked_.empty()) return std::nullopt;
+        v1::Frame frame = std::move(unasked_.front());
+        unasked_.pop_front();
+        return frame;
+    }
+
     v1::Frame ask(const v1::Frame& frame) {
         dialer_.send(frame);
         wait([this] { return answer_.has_value(); }, "weftd at " + address_ + " did not answer in time");
@@ -86,14 +115,21 @@ public:
 private:
     template <class Done>
     void wait(Done done, const std::string& why_not) {
+        const Instant deadline = clock_now() + timeout_;
         while (!done()) {
             const Instant now = clock_now();
-            if (now >= deadline_) throw Failure(why_not);
-            zmq::pollitem_t items[] = {{socket_.handle(), 0, ZMQ_POLLIN, 0}, {monitor_.handle(), 0, ZMQ_POLLIN, 0}};
-            zmq::poll(items, std::size(items), std::min(deadline_ - now, milliseconds(100)));
-            turn();
-            if (!refusal_.empty()) throw Failure("weftd at " + address_ + " refused: " + refusal_);
+            if (now >= deadline) throw Failure(why_not);
+            poll(std::min(deadline - now, milliseconds(100)));
         }
+    }
+
+    void poll(milliseconds timeout) {
+        zmq::pollitem_t items[] = {{socket_.handle(), 0, ZMQ_POLLIN, 0}, {monitor_.handle(), 0, ZMQ_POLLIN, 0}};
+        if (zmq_poll(items, std::size(items), timeout.count()) < 0 && zmq_errno() != EINTR) {
+            throw Failure(std::string("ZeroMQ: ") + zmq_strerror(zmq_errno()));
+        }
+        turn();
+        if (!refusal_.empty()) throw Failure("weftd at " + address_ + " refused: " + refusal_);
     }
 
     void turn() {
@@ -122,39 +158,67 @@ private:
         }
     }
 
-    void on_link_up(const v1::Welcome&, Instant) override {}
-    void on_link_down(std::string_view, Instant) override {}
+    static bool answers(const v1::Frame& frame) noexcept {
+        return frame.has_published() || frame.has_rpc_result() || frame.has_history_page() ||
+               frame.has_members_page() || (frame.has_failed() && frame.failed().request() != 0);
+    }
+
+    void on_link_up(const v1::Welcome& welcome, Instant) override { shards_ = std::max(1U, welcome.shards()); }
+    void on_link_down(std::string_view, Instant) override { lost_ = true; }
     void on_link_frame(v1::Frame& frame, Instant) override {
-        if (frame.has_published() || frame.has_rpc_result() || (frame.has_failed() && frame.failed().request() != 0)) {
+        if (answers(frame)) {
             answer_ = frame;
+        } else {
+            unasked_.push_back(frame);
         }
     }
     void on_link_refused(const v1::Refused& refused, Instant) override { refusal_ = refused.message(); }
 
     std::string address_;
-    Instant deadline_;
+    milliseconds timeout_;
+    unsigned shards_ = 1;
+    bool lost_ = false;
     LinkDialer dialer_;
     zmq::context_t context_;
     zmq::socket_t socket_{context_, zmq::socket_type::dealer};
     zmq::socket_t monitor_{context_, zmq::socket_type::pair};
     std::string batch_;
     std::optional<v1::Frame> answer_;
+    std::deque<v1::Frame> unasked_;  // as many as came in one turn: they are taken before the next
     std::string refusal_;
 };
 
 void Sidecar::add_options(CLI::App& command, Options& options) {
-    command.add_option("--sidecar", options.address, "Where weftd listens for workers")->capture_default_str();
+    command.add_option("--sidecar", options.address, "Where weftd listens for workers")
+        ->envname("WEFT_SIDECAR")
+        ->capture_default_str();
     command.add_option("--timeout", options.timeout, "Seconds to wait for weftd")
         ->check(CLI::Range(0.1, 3600.0))
         ->capture_default_str();
 }
 
-Sidecar::Sidecar(const Options& options) : session_(std::make_unique<Session>(options)) {}
+Sidecar::Sidecar(const Options& options, std::string_view channel)
+    : session_(std::make_unique<Session>(options, options.address, 0, 0)) {
+    const unsigned shards = session_->shards();
+    const unsigned shard = channel.empty() ? 0 : shard_of(channel, shards);
+    if (shard == 0) return;
+    const auto address = shard_address(options.address, shard);
+    if (!address) throw Failure("weftd at " + options.address + " has shards whose addresses can't be told from that");
+    session_ = std::make_unique<Session>(options, *address, shards, shard);
+}
 
 Sidecar::~Sidecar() = default;
 
 v1::Frame Sidecar::ask(const v1::Frame& frame) {
     return session_->ask(frame);
+}
+
+std::optional<v1::Frame> Sidecar::next(const volatile std::sig_atomic_t& stopped, bool& lost) {
+    return session_->next(stopped, lost);
+}
+
+void Sidecar::send(const v1::Frame& frame) {
+    session_->send(frame);
 }
 
 }  // namespace weft

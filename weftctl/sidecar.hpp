@@ -3,8 +3,11 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <csignal>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "weft/v1/link.pb.h"
 
@@ -21,13 +24,20 @@ public:
     };
     static void add_options(CLI::App& command, Options& options);
 
-    /// Connects. Throws Failure when weftd can't be reached in time, or refuses.
-    explicit Sidecar(const Options& options);
+    /// Connects; to the shard that has `channel`, where weftd has several. Throws Failure when weftd can't be reached
+    /// in time, or refuses.
+    explicit Sidecar(const Options& options, std::string_view channel = {});
     ~Sidecar();
 
-    /// Sends a frame whose request number is 1, and waits for its answer: Published, RpcResult. Throws Failure when the
-    /// answer is Failed, or doesn't come in time.
+    /// Sends a frame whose request number is 1, and waits for the frame that answers it. Throws Failure when the answer
+    /// is Failed, or doesn't come in time.
     v1::Frame ask(const v1::Frame& frame);
+
+    /// Waits for the next frame that answers nothing: what a Subscribe brought. No value: `stopped` was set, or the
+    /// link was lost and is there again (`lost`), so that what was asked for must be asked for again.
+    std::optional<v1::Frame> next(const volatile std::sig_atomic_t& stopped, bool& lost);
+    /// Sends a frame without waiting.
+    void send(const v1::Frame& frame);
 
 private:
     class Session;

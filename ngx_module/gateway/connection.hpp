@@ -162,7 +162,7 @@ public:
     [[nodiscard]] std::size_t committed() const noexcept { return committed_; }
 
 protected:
-    /// Takes a message that Gateway::hold() kept.
+    /// Takes a message that Gateway::hold() kept; websocket::kPadding bytes behind it may be read.
     virtual void take_early(std::string_view message) = 0;
     /// Whether a back end has yet to decide about it; its messages go to Gateway::hold().
     [[nodiscard]] bool undecided() const noexcept { return asked_; }

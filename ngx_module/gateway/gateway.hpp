@@ -246,7 +246,7 @@ private:
         std::string id;  // of its auth
         bool greeted = false;
         std::uint64_t request = 0;
-        std::vector<std::string> early;  // messages that came meanwhile
+        std::vector<std::string> early;  // messages that came meanwhile, each with websocket::kPadding bytes behind it
         std::size_t early_bytes = 0;
     };
     struct Question {

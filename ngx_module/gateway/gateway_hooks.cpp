@@ -5,6 +5,7 @@
 
 #include "auth/grants_text.hpp"
 #include "gateway/gateway.hpp"
+#include "websocket/frame_parser.hpp"
 
 namespace weft {
 
@@ -90,7 +91,10 @@ void Gateway::hold(Connection& connection, std::string_view message) {
     if (asking.early_bytes > kMaxEarly) {
         return turn_away(connection, {Code::rate_limited, "more messages than may come before the greeting", {}});
     }
-    asking.early.emplace_back(message);
+    // With the room behind it that a codec may read.
+    std::string& kept = asking.early.emplace_back();
+    kept.reserve(message.size() + websocket::kPadding);
+    kept.append(message).append(websocket::kPadding, '\0');
 }
 
 void Gateway::give_up_asking(Connection& connection) {
@@ -155,7 +159,7 @@ void Gateway::admit(Connection& connection, const v1::Allowed& allowed) {
     if (!asking.greeted) greet(connection, asking.id);
     for (const std::string& message : asking.early) {
         if (connection.phase() != Connection::Phase::open) return;
-        connection.take_early(message);
+        connection.take_early(std::string_view(message).substr(0, message.size() - websocket::kPadding));
     }
 }
 

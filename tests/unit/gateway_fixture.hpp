@@ -444,7 +444,10 @@ public:
         gateway_ = std::make_unique<Gateway>(hello, kTimings, rules, counters, static_cast<Gateway::Host&>(*this),
                                              clock.now, clock.wall);
     }
-    ~World() override {
+    ~World() override { destroy_all(); }
+
+    /// Ends all connections; for fixtures whose own members these need at their end.
+    void destroy_all() {
         for (const auto& client : clients_) {
             if (client->socket != nullptr) destroy(*client->socket);
         }

@@ -35,6 +35,8 @@ protected:
         add("own:{sub}", [](ChannelRule&) {});
         gateway().share_limits({SharedRates::make(memory_, {3, 4}), &members, &refusals});
     }
+    ~GatewayLimits() override { destroy_all(); }
+
     Refusals refusals;
     CountedMembers members;
 
