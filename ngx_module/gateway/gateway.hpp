@@ -46,11 +46,11 @@ struct Feed {
     std::string position;       // of what was last delivered, as weftd wrote it
     std::vector<Subscriber> subscribers;
     std::vector<Waiting> waiting;
-    std::uint32_t id = 0;                 // unique in the worker, for ChunkTag
-    std::uint32_t without_echo = 0;       // subscribers that don't want their own publications
-    std::uint32_t batch = kNoBatch;       // index of what this turn collected for it
-    std::uint32_t count_slot = kNoBatch;  // index in ShardLink::counting
-    std::uint32_t told_count = 1;  // of subscribers, as weftd knows it; of those not told it takes one for granted
+    std::uint32_t id = 0;                  // unique in the worker, for ChunkTag
+    std::uint32_t without_echo = 0;        // subscribers that don't want their own publications
+    std::uint32_t batch = kNoBatch;        // index of what this turn collected for it
+    std::uint32_t count_slot = kNoBatch;   // index in ShardLink::counting
+    std::uint32_t told_count = 1;          // of subscribers, as weftd knows it: one, until it is told
     Overflow overflow = Overflow::close;   // of the channel's rule
     bool counted = false;                  // its members are counted over all workers, as the rule bounds them
     WireSet wires = 0;                     // that subscribers use; perhaps one that the last subscriber has just left

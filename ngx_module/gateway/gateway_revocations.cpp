@@ -96,6 +96,7 @@ void Gateway::carry_out(const v1::Revocation& revocation, Connection& connection
 }
 
 void Gateway::grant(const v1::Revocation& revocation, Connection& connection) {
+    if (connection.asked_) return;  // a back end is about to say what it may do
     const Identity& before = *connection.identity_;
     auto now = std::make_shared<Identity>();
     now->user = before.user;

@@ -29,7 +29,8 @@ void Gateway::ask_all(Request request, Survey survey) {
     }
     kept->awaited = links();
     for (const auto& link : links_) {
-        Request part{request.connection, request.observer, request.id, request.kind};
+        Request part{request.connection, request.observer, request.id};
+        if (link == links_.front()) part.kind = request.kind;  // all of them are one call
         part.survey = kept;
         const std::uint64_t number = new_request(*link, std::move(part));
         if (number == 0) {

@@ -13,7 +13,7 @@ namespace weft {
 
 class PendingSurveys {
 public:
-    static constexpr std::size_t kMax = 256;
+    static constexpr std::size_t kMax = 64;
 
     struct Survey {
         std::uint64_t number = 0;  // that peers are asked under
