@@ -263,6 +263,45 @@ sub has_all {
 }
 
 {
+    # Without a peer nobody knows any more.
+    my $alone = nodes_with_doors($t, 'alone', {});
+    my $local = $alone->client(sub => 'local');
+    my %all   = map { $_->key => [ $_, $_->listen($alone, channel => 'doors:open:told', sub => 'told-' . $_->key) ] } doors_for('told');
+    $local->must('publish', channel => 'doors:open:told', data => 1);
+    $_->[1]->event for values %all;
+    $alone->weftd->crash;
+    $alone->weftd->start;
+    $alone->wait_linked;
+    ok(Weft::Test::Node::served($local), 'weftd was killed, and is there again');
+    $local->must('publish', channel => 'doors:open:told', data => 2);
+    for my $key (sort keys %all) {
+        my ($door, $one) = @{ $all{$key} };
+        check $door->name . ': what a killed weftd alone knew is told to be lost, and it goes on' => sub {
+            my ($told, $data);
+            until (defined $data) {
+                my $frame = eval { $one->next };
+                if (!$frame) {
+                    # A poll that came while weftd was away.
+                    is($one->{end}{code}, 4017, 'told to come again') or die "$@\n";
+                    my $position = $one->position;
+                    $one->cut;
+                    ok(wait_for { $one = eval { $door->listen($alone, channel => 'doors:open:told', sub => 'told-' . $door->key, position => $position) } }, 'which works') or return;
+                    $told = 1 if !$one->subscribed('doors:open:told')->{recovered};
+                    next;
+                }
+                $told = 1 if $frame->{type} eq 'gap' || $frame->{type} eq 'subscribed' && !$frame->{payload}{recovered};
+                $data = $frame->{payload}{data} if $frame->{type} eq 'event';
+            }
+            ok($told, 'told');
+            is($data, 2, 'and then what is new');
+            $one->cut;
+        };
+    }
+    $local->leave;
+    nothing_left($alone);
+}
+
+{
     $t->expect_in_log(qr/exited on signal 9/);
     my ($count, @all) = under_publishers('worker', 'doors:open:worker',
         sub {

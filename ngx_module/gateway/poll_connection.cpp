@@ -53,8 +53,15 @@ bool PollConnection::collect() {
     while (!queue().empty()) {
         // One chunk at a time: whole records.
         const std::string_view chunk = next_bytes(nullptr, 0);
-        for (std::string_view rest = chunk; !rest.empty() && (!news_ || frames_.size() < kEnough);) {
-            take(PollRecord::take(rest));
+        for (std::string_view rest = chunk; !rest.empty();) {
+            const PollRecord record = PollRecord::take(rest);
+            // A position brings it with the next answer. What has none would never be told.
+            const bool can_wait = record.kind == PollRecord::Kind::news && !record.text.empty();
+            if (!can_wait || frames_.size() < kEnough) {
+                take(record);
+            } else {
+                news_ = true;
+            }
         }
         on_written(chunk.size());
     }

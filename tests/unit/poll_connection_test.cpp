@@ -109,5 +109,18 @@ TEST_F(Poll, LeavesForTheNextWhatIsBehindALongAnswer) {
     EXPECT_EQ(far.position, "chat:a=" + last) << "from where the next goes on";
 }
 
+TEST_F(Poll, LeavesNothingForTheNextThatThatWouldNotGet) {
+    Far& far = poll({{"chat:a", "k.0"}});
+    const std::string data = '"' + std::string(5000, 'x') + '"';
+    std::vector<v1::Frame> many;
+    for (int n = 1; n <= 10; ++n) many.push_back(publication("chat:a", data, "k." + std::to_string(n)));
+    many.push_back(signal("chat:a", "typing", {}, 7));
+    deliver(many);
+    const Lines said = frames(far);
+    ASSERT_FALSE(said.empty());
+    EXPECT_LT(said.size(), 11U);
+    EXPECT_EQ(said.back(), "signal chat:a typing");
+}
+
 }  // namespace
 }  // namespace weft

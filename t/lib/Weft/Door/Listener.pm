@@ -97,6 +97,16 @@ sub _take {
     return;
 }
 
+# Where frames say themselves where one stands: a position, or of several channels a position for each.
+sub _stand {
+    my ($self, $frame) = @_;
+    my ($channel, $position) = @{ $frame->{payload} }{qw(channel position)};
+    return if $frame->{type} !~ /^(?:event|subscribed)$/ || !defined $position;
+    if   (@{ $self->{channels} } == 1) { $self->{position} = $position }
+    else                               { $self->{position}{$channel} = $position }
+    return;
+}
+
 # Waits until it is in all of its channels.
 sub _enter {
     my ($self) = @_;

@@ -56,9 +56,16 @@ sub _say_where {
     my ($self, $position) = @_;
     for my $channel (@{ $self->{channels} }) {
         $self->{client}->send_json({ type => 'subscribe', id => 'in',
-            payload => { channel => $channel, defined $position ? (position => $position) : () } });
+            payload => { channel => $channel, _where($position, $channel) } });
     }
     return;
+}
+
+# A position is of one channel; of several it is a position for each.
+sub _where {
+    my ($position, $channel) = @_;
+    $position = $position->{$channel} if ref $position;
+    return defined $position ? (position => $position) : ();
 }
 
 sub _advance {
@@ -68,7 +75,7 @@ sub _advance {
     my $message = $client->next_message(timeout => $seconds, quiet => 1);
     if ($message) {
         my $frame = $self->_translate($message) or return 1;
-        $self->{position} = $frame->{payload}{position} if defined $frame->{payload}{position} && $frame->{type} =~ /^(?:event|subscribed)$/;
+        $self->_stand($frame);
         $self->_take($frame);
         return 1;
     }
@@ -99,7 +106,7 @@ sub _say_where {
     my ($self, $position) = @_;
     for my $channel (@{ $self->{channels} }) {
         $self->{client}->send_json({ type => 'join_room',
-            payload => { room_id => $channel, defined $position ? (position => $position) : () } });
+            payload => { room_id => $channel, Weft::Door::Socket::_where($position, $channel) } });
     }
     return;
 }

@@ -142,14 +142,17 @@ our @ISA = ('Weft::Door::Stream');
 
 sub _content_type { return 'application/x-ndjson' }
 
-sub _place { my ($self, $position) = @_; return defined $position ? "&position=$position" : '' }
+sub _place {
+    my ($self, $position) = @_;
+    return '' unless defined $position;
+    return '&position=' . (ref $position ? join ',', map {"$_=$position->{$_}"} sort keys %$position : $position);
+}
 
 sub _line {
     my ($self, $line) = @_;
     return ++$self->{heartbeats} if $line eq '';
     my $frame = $self->_frame($line) or return;
-    $self->{position} = $frame->{payload}{position} if $frame->{type} =~ /^(?:event|subscribed)$/;
-    return;
+    return $self->_stand($frame);
 }
 
 1;
