@@ -71,11 +71,12 @@ unsigned http_status(Code code) noexcept {
     }
 }
 
-ApiAnswer api_error(const event::Error& error) {
+ApiAnswer api_error(const event::Error& error, std::string_view channel) {
     ApiAnswer answer{http_status(error.code), {}, error.retry_after};
     ObjectWriter out(answer.json);
     out.code(error.code);
     out.string("message", error.message);
+    if (!channel.empty()) out.string("channel", channel);
     if (error.retry_after.count() > 0) out.number("retry_after_ms", error.retry_after.count());
     out.end();
     return answer;

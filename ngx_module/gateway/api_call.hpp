@@ -22,8 +22,8 @@ struct ApiAnswer {
 /// The HTTP status that says the same as a code.
 [[nodiscard]] unsigned http_status(Code code) noexcept;
 
-/// {"code":…,"reason":…,"message":…}, with the status that fits.
-[[nodiscard]] ApiAnswer api_error(const event::Error& error);
+/// {"code":…,"reason":…,"message":…}, with the status that fits; and with "channel", where it is about that one.
+[[nodiscard]] ApiAnswer api_error(const event::Error& error, std::string_view channel = {});
 
 /// What the answer to a request says by itself. Answers to what changes something have 202, others 200.
 [[nodiscard]] ApiAnswer api_answer(const ServerFrame& answer);

@@ -18,8 +18,8 @@ public:
         bool at_once = false;        // it is answered as soon as it is in its channels, whether there is news or not
     };
 
-    /// Bytes of frames in an answer, roughly: the rest is for the next, so that a client whose network cuts long answers
-    /// gets on.
+    /// Bytes of frames in an answer, roughly: the rest is for the next, so that a client whose network cuts long
+    /// answers gets on.
     static constexpr std::size_t kEnough = std::size_t{16} * 1024;
 
     PollConnection(Gateway& gateway, const EndpointSettings& endpoint, StreamWire& wire, Terms terms)
@@ -49,7 +49,8 @@ private:
     void take_early(std::string_view) override {}
 
     void take(const PollRecord& record);
-    /// Whether somebody's coming or going is a reason to answer. A client's own isn't: each of its polls comes and goes.
+    /// Whether somebody's coming or going is a reason to answer. A client's own isn't: each of its polls comes and
+    /// goes.
     [[nodiscard]] bool is_news(const PollRecord& record) const noexcept;
 
     ChannelPositions positions_;

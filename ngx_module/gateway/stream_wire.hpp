@@ -51,10 +51,10 @@ private:
 /// One frame of a poll's answer: a line with a mark and what belongs to that, and a line with the message.
 struct PollRecord {
     enum class Kind : char {
-        news = '+',      // something to answer the poll for
-        entered = '-',   // it is in a channel of which it knows all
-        behind = '=',    // it is in a channel of which it doesn't
-        member = '@',    // somebody came or went
+        news = '+',     // something to answer the poll for
+        entered = '-',  // it is in a channel of which it knows all
+        behind = '=',   // it is in a channel of which it doesn't
+        member = '@',   // somebody came or went
     };
     Kind kind = Kind::news;
     std::string_view text;  // "channel=position", or nothing where no position moves; of a member: the user's name

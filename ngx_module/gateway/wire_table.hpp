@@ -15,6 +15,8 @@ namespace weft {
 /// most, and what a compressing one costs is its deflater (Deflater).
 class WireTable {
 public:
+    static constexpr std::size_t kForStreams = 9;  // wires that compression leaves to streams
+
     /// One wire without compression for each of `codecs`, which must outlive the table; fewer than Wire::kMax.
     /// `counters` must outlive it, too.
     WireTable(const std::vector<std::unique_ptr<Codec>>& codecs, Counters& counters) : counters_(counters) {
@@ -61,8 +63,6 @@ public:
     }
 
 private:
-    static constexpr std::size_t kForStreams = 9;  // wires that compression leaves to streams
-
     [[nodiscard]] std::size_t count() const noexcept { return wires_.size() + streams_.size(); }
     [[nodiscard]] std::uint8_t next_index() const noexcept { return static_cast<std::uint8_t>(count()); }
 

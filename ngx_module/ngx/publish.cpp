@@ -7,7 +7,9 @@
 #include "codec/json_codec.hpp"
 #include "codec/json_scanner.hpp"
 #include "gateway/permission.hpp"
+#include "ngx/cors.hpp"
 #include "ngx/credentials.hpp"
+#include "ngx/door.hpp"
 #include "ngx/headers.hpp"
 #include "ngx/variables.hpp"
 #include "ngx/weftd_request.hpp"
@@ -133,10 +135,29 @@ void publish_body(ngx_http_request_t* request) {
     });
 }
 
+/// What is to be answered for the page that sends the request, where weft_origin says which may; no value: go on.
+std::optional<ngx_int_t> look_at_origin(ngx_http_request_t* request) noexcept {
+    const LocationSettings& location = location_settings(request);
+    if (!location.origins) return std::nullopt;
+    try {
+        if (!origin_allowed(request, location, *Worker::current())) {
+            if (ngx_http_discard_request_body(request) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            return respond_error(request, {Code::origin_not_allowed, "this origin is not allowed", {}});
+        }
+        if (!add_cors_headers(request)) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        if (request->method == NGX_HTTP_OPTIONS) return answer_preflight(request, "POST");
+        return std::nullopt;
+    } catch (const std::exception& error) {
+        ngx_log_error(NGX_LOG_ERR, request->connection->log, 0, "weft: %s", error.what());
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+}
+
 }  // namespace
 
 ngx_int_t handle_publish(ngx_http_request_t* request) noexcept {
     if (Worker::current() == nullptr) return NGX_HTTP_SERVICE_UNAVAILABLE;
+    if (const auto answered = look_at_origin(request)) return *answered;
     if (const auto refused = refuse_caller(request, location_settings(request).publish_needs_ticket)) return *refused;
     return read_post<publish_body>(request);
 }

@@ -58,6 +58,13 @@ struct Wish {
     std::optional<ChannelPositions> positions;
 };
 
+/// Why nobody listens, and to which channel, where it is about one of them.
+struct Refusal {
+    Refusal(event::Error error, std::string name = {}) : why(error), channel(std::move(name)) {}
+    event::Error why;
+    std::string channel;
+};
+
 event::Error wrong(std::string_view why) {
     return {Code::invalid_message, why, {}};
 }
@@ -92,27 +99,27 @@ std::optional<event::Error> forbidden(const Worker& worker, const Identity& iden
     }
 }
 
-tl::expected<Wish, event::Error> read_wish(ngx_http_request_t* request, const LocationSettings& location,
-                                           Worker& worker) {
+tl::expected<Wish, Refusal> read_wish(ngx_http_request_t* request, const LocationSettings& location, Worker& worker) {
     Verdict verdict = identify_client(request, location, {});
-    if (verdict.refusal) return tl::unexpected(*verdict.refusal);
+    if (verdict.refusal) return tl::unexpected(Refusal(*verdict.refusal));
     if (!verdict.identity) {  // a first message would say who it is, but there are none
-        return tl::unexpected(event::Error{Code::authentication_required, "no credentials came with the request", {}});
+        return tl::unexpected(Refusal({Code::authentication_required, "no credentials came with the request", {}}));
     }
-    if (const auto ban = worker.gateway().banned(*verdict.identity)) return tl::unexpected(*ban);
+    if (const auto ban = worker.gateway().banned(*verdict.identity)) return tl::unexpected(Refusal(*ban));
     Wish wish{std::move(verdict.identity), {}, std::nullopt};
     auto channels = wished_channels(request, location);
-    if (!channels) return tl::unexpected(channels.error());
+    if (!channels) return tl::unexpected(Refusal(channels.error()));
     wish.channels = std::move(*channels);
-    if (wish.channels.empty()) return tl::unexpected(wrong("the request names no channel, expected ?channel=NAME"));
+    if (wish.channels.empty())
+        return tl::unexpected(Refusal(wrong("the request names no channel, expected ?channel=NAME")));
     if (wish.channels.size() > location.endpoint.max_subscriptions) {
         return tl::unexpected(
-            event::Error{Code::too_many_subscriptions, "the request names more channels than one may be in", {}});
+            Refusal({Code::too_many_subscriptions, "the request names more channels than one may be in", {}}));
     }
     for (const std::string& channel : wish.channels) {
         if (const auto denied = forbidden(worker, *wish.identity, channel)) {
             worker.gateway().refusals().denied.add();
-            return tl::unexpected(*denied);
+            return tl::unexpected(Refusal(*denied, channel));
         }
     }
     if (const auto said = said_position(request)) {
@@ -173,10 +180,10 @@ ngx_int_t listen(ngx_http_request_t* request, Kind kind) {
     if (request != request->main) return NGX_HTTP_INTERNAL_SERVER_ERROR;  // auth_request, mirror: nobody listens
     const LocationSettings& location = location_settings(request);
     worker->wake();
-    const auto reject = [&](const event::Error& why) {
+    const auto reject = [&](const event::Error& why, std::string_view channel = {}) {
         worker->gateway().count_refused(why.code);
         mask_credentials(request, location);
-        return respond_error(request, why);
+        return respond_error(request, why, channel);
     };
     if (!origin_allowed(request, location, *worker)) {
         return reject({Code::origin_not_allowed, "this origin is not allowed", {}});
@@ -188,7 +195,7 @@ ngx_int_t listen(ngx_http_request_t* request, Kind kind) {
 
     const std::uint64_t decided = worker->gateway().decisions();
     auto wish = read_wish(request, location, *worker);
-    if (!wish) return reject(wish.error());
+    if (!wish) return reject(wish.error().why, wish.error().channel);
     StreamWire* const wire = worker->wires().stream(kind, location.protocol);
     if (wire == nullptr || (kind != Kind::sse && !worker->gateway().links_up())) {
         // An EventSource doesn't come again after that, but after an answer that ends.

@@ -27,8 +27,8 @@ ngx_int_t respond_answer(ngx_http_request_t* request, const ApiAnswer& answer) {
 
 }  // namespace
 
-ngx_int_t respond_error(ngx_http_request_t* request, const event::Error& error) {
-    return respond_answer(request, api_error(error));
+ngx_int_t respond_error(ngx_http_request_t* request, const event::Error& error, std::string_view channel) {
+    return respond_answer(request, api_error(error, channel));
 }
 
 bool read_body(ngx_http_request_t* request, std::string& body) {

@@ -11,7 +11,7 @@
 namespace weft {
 
 /// As api_error(), with Retry-After where it helps.
-ngx_int_t respond_error(ngx_http_request_t* request, const event::Error& error);
+ngx_int_t respond_error(ngx_http_request_t* request, const event::Error& error, std::string_view channel = {});
 
 /// The body's bytes, wherever nginx has put them. False when they can't be read.
 bool read_body(ngx_http_request_t* request, std::string& body);

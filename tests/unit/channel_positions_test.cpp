@@ -14,7 +14,8 @@ std::string text(const ChannelPositions& positions) {
 }
 
 TEST(ChannelPositions, ReadsWhatItWrote) {
-    for (const std::string said : {"chat:a=k3f.129", "chat:a=z.1_k3f.129,chat:b=c=b77.12", "chat:b=c=,chat:a=k3f.1", ""}) {
+    for (const std::string said :
+         {"chat:a=k3f.129", "chat:a=z.1_k3f.129,chat:b=c=b77.12", "chat:b=c=,chat:a=k3f.1", ""}) {
         const auto positions = ChannelPositions::parse(said, kBoth);
         ASSERT_TRUE(positions) << said << ": " << positions.error();
         EXPECT_EQ(text(*positions), said);

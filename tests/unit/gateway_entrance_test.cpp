@@ -91,7 +91,8 @@ TEST_F(GatewayEntrance, PublishesWhatAPlainClientSaysToItsHome) {
     say(ann, "hello \"you\"");
     run();
     EXPECT_EQ(weftd.take(), Lines{R"(publish 1 chat:a "hello \"you\"" by ann)"});
-    deliver({publication("chat:a", R"("hello \"you\"")", "k.1", ann.id), publication("chat:b", R"({"n":1.50})", "k.1")});
+    deliver(
+        {publication("chat:a", R"("hello \"you\"")", "k.1", ann.id), publication("chat:b", R"({"n":1.50})", "k.1")});
     ann.take();
     EXPECT_EQ(ann.texts, (Lines{"hello \"you\"", R"({"n":1.50})"}));
 }

@@ -61,8 +61,9 @@ protected:
         for (const auto& channel : channels) {
             if (channel.position) terms.positions.set(channel.name, *channel.position);
         }
-        return enter(std::make_unique<PollConnection>(gateway(), endpoint, wire_of(StreamWire::Kind::poll), std::move(terms)),
-                     std::move(channels));
+        return enter(
+            std::make_unique<PollConnection>(gateway(), endpoint, wire_of(StreamWire::Kind::poll), std::move(terms)),
+            std::move(channels));
     }
 
     StreamWire& wire_of(StreamWire::Kind kind) { return *wires_.at(static_cast<std::size_t>(kind)); }

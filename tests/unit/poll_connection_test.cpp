@@ -80,7 +80,8 @@ TEST_F(Poll, IsToldWhenItEnds) {
     far.connection->end(Code::revoked);
     run();
     ASSERT_TRUE(far.answer);
-    EXPECT_NE(far.answer->find(R"({"type":"close","payload":{"code":4013,"reason":"revoked"}})"), std::string::npos) << *far.answer;
+    EXPECT_NE(far.answer->find(R"({"type":"close","payload":{"code":4013,"reason":"revoked"}})"), std::string::npos)
+        << *far.answer;
     EXPECT_EQ(far.position, "chat:a=k.0") << "it may come back from there";
 }
 

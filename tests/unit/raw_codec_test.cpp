@@ -45,7 +45,8 @@ TEST(RawCodec, GivesBackTheTextOfAString) {
 }
 
 TEST(RawCodec, GivesOtherDataAsItIs) {
-    for (const char* const data : {"1.50", "null", "[1, \"a\\u0041\"]", R"({"a": "b"})", "true"}) EXPECT_EQ(received(data), data);
+    for (const char* const data : {"1.50", "null", "[1, \"a\\u0041\"]", R"({"a": "b"})", "true"})
+        EXPECT_EQ(received(data), data);
 }
 
 TEST(RawCodec, TellsWhatMustNotGoUnsaidAndNothingElse) {

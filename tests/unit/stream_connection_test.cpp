@@ -64,7 +64,7 @@ TEST_F(Stream, RewritesNothingButIds) {
 }
 
 TEST_F(Stream, IsProbedByAHeartbeatAndNeedNotAnswer) {
-    Far& sse   = stream(Kind::sse, {{"chat:a", {}}});
+    Far& sse = stream(Kind::sse, {{"chat:a", {}}});
     Far& lines = stream(Kind::lines, {{"chat:a", {}}});
     sse.take();
     lines.take();
@@ -75,14 +75,15 @@ TEST_F(Stream, IsProbedByAHeartbeatAndNeedNotAnswer) {
 }
 
 TEST_F(Stream, IsToldHowItEnds) {
-    Far& sse   = stream(Kind::sse, {{"chat:a", {}}});
+    Far& sse = stream(Kind::sse, {{"chat:a", {}}});
     Far& lines = stream(Kind::lines, {{"chat:a", {}}});
     for (Far* far : {&sse, &lines}) {
         far->take();
         far->connection->end(Code::revoked);
     }
     run();
-    EXPECT_EQ(sse.take(), "event: close\ndata: {\"type\":\"close\",\"payload\":{\"code\":4013,\"reason\":\"revoked\"}}\n\n");
+    EXPECT_EQ(sse.take(),
+              "event: close\ndata: {\"type\":\"close\",\"payload\":{\"code\":4013,\"reason\":\"revoked\"}}\n\n");
     EXPECT_EQ(lines.take(), "{\"type\":\"close\",\"payload\":{\"code\":4013,\"reason\":\"revoked\"}}\n");
     for (const Far* far : {&sse, &lines}) {
         EXPECT_TRUE(far->gone());
@@ -109,7 +110,8 @@ TEST_F(Stream, ThrowsAwayWhatItIsSent) {
     Far& far = stream(Kind::lines, {{"chat:a", {}}});
     far.take();
     weftd.take();
-    std::string bytes = R"({"type":"publish","payload":{"channel":"chat:a","data":1}})" + std::string(websocket::kPadding, ' ');
+    std::string bytes =
+        R"({"type":"publish","payload":{"channel":"chat:a","data":1}})" + std::string(websocket::kPadding, ' ');
     far.connection->receive({bytes.data(), bytes.size() - websocket::kPadding});
     run();
     EXPECT_EQ(far.take(), "");

@@ -99,7 +99,8 @@ TEST(SseWire, EndsWithACodeAndHasAHeartbeatThatIsNoEvent) {
     EXPECT_EQ(wire->heartbeat(), ":\n\n");
     std::string end;
     wire->append_end(4013, "say \"bye\"", end);
-    EXPECT_EQ(end, "event: close\ndata: {\"type\":\"close\",\"payload\":{\"code\":4013,\"reason\":\"say \\\"bye\\\"\"}}\n\n");
+    EXPECT_EQ(
+        end, "event: close\ndata: {\"type\":\"close\",\"payload\":{\"code\":4013,\"reason\":\"say \\\"bye\\\"\"}}\n\n");
 }
 
 TEST(LinesWire, WritesEachMessageOnALineOfItsOwn) {
