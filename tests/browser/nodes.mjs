@@ -1,6 +1,6 @@
 // Starts the two nodes of the demo for a test, and stops them.
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync, spawn } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
 import path from 'node:path';
 import readline from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -9,9 +9,10 @@ export const tree = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '
 export const build = process.env.WEFT_BUILD ?? path.join(tree, 'build');
 
 /**
- * Runs the demo, or two nodes by the templates in another folder. Resolves once both nodes answer, with {nodes: [url, url], key, state, stop()}: the pages' addresses, the key file of
- * the tickets, and the folder with each node's configuration and pid (a/, b/). stop() ends them, and throws when they
- * did not end cleanly.
+ * Runs the demo, or two nodes by the templates in another folder. Resolves once both nodes answer, with {nodes: [url, url], key, state, kill(),
+ * stop()}: the pages' addresses, the key file of the tickets, and the folder with each node's configuration and pid (a/, b/).
+ * kill('A') kills that node, by the command that run.sh shows; `back` of what it returns resolves when it is started again. stop() ends
+ * them, and throws when they did not end cleanly.
  */
 export async function startNodes(templates = path.join(tree, 'demo')) {
   // Told to stop when this process dies, however it does.
@@ -19,11 +20,13 @@ export async function startNodes(templates = path.join(tree, 'demo')) {
   const env = { ...process.env, WEFT_RUN_TEMPLATES: templates };
   const run = spawn('setpriv', command, { cwd: tree, env, stdio: ['ignore', 'pipe', 'pipe'] });
   const output = [];
+  const lines = new EventEmitter();
   const exited = once(run, 'close');
   const ready = new Promise((resolve, reject) => {
     readline.createInterface({ input: run.stderr }).on('line', (line) => output.push(line));
     readline.createInterface({ input: run.stdout }).on('line', (line) => {
       output.push(line);
+      lines.emit('line', line);
       if (line.startsWith('ready {')) resolve(JSON.parse(line.slice('ready '.length)));
     });
     exited.then(([code, signal]) => reject(new Error(`run.sh ended (${code ?? signal}):\n${output.join('\n')}`)));
@@ -32,6 +35,14 @@ export async function startNodes(templates = path.join(tree, 'demo')) {
   return {
     ...what,
     output,
+    kill(node) {
+      const shown = output.findLast((line) => line.startsWith(`  node ${node} `) && line.includes('kill -9'));
+      const back = new Promise((resolve) => {
+        lines.on('line', (line) => line.startsWith(`  node ${node} is back`) && resolve());
+      });
+      execFileSync('bash', ['-c', shown.slice(shown.indexOf('kill -9'))]);
+      return { back };
+    },
     async stop() {
       run.kill('SIGTERM');
       const [code, signal] = await exited;
