@@ -4,7 +4,8 @@
 # killed with SIGKILL is a node that somebody wants to see die: it goes down as a whole, and comes back after a while. All
 # state is in a temporary folder that goes away at the end. With --json, a line that begins with "ready {" tells programs
 # what is where.
-#   WEFT_RUN_PORT       where to begin looking for free ports (8080)
+#   WEFT_RUN_PORT       where to begin looking for free ports (8080 for pages, 7400 between nodes, 7480 for weftds' HTTP; if
+#                       given, that, and 100 and 200 above it). Those of a node that is down can be taken by others
 #   WEFT_RUN_TEMPLATES  folder of nginx.conf.in, weftd.yaml.in, www/ and perhaps feed.sh (demo)
 #   WEFT_RUN_RESTART    seconds until a killed node is started again (10)
 set -euo pipefail
@@ -120,9 +121,9 @@ SECONDS=0
 port_a='' port_b='' mesh_a='' mesh_b='' http_a='' http_b=''
 take_port port_a "$first_port"
 take_port port_b "$((port_a + 1))"
-take_port mesh_a 7400
+take_port mesh_a "$((${WEFT_RUN_PORT:-7300} + 100))"
 take_port mesh_b "$((mesh_a + 1))"
-take_port http_a 7480
+take_port http_a "$((${WEFT_RUN_PORT:-7280} + 200))"
 take_port http_b "$((http_a + 1))"
 
 # nginx's workers run as www-data when we are root, else as ourselves.
@@ -212,7 +213,7 @@ revive() {
 
 while true; do
     status=0 name='' ended=''
-    wait -n -p ended "${pids[@]}" || status=$?
+    wait -n -p ended "${pids[@]}" 2>/dev/null || status=$? # without bash's own lines about what was killed
     for name in "${names[@]}"; do [[ ${pids[$name]} != "$ended" ]] || break; done
     case $status:$name in
     137:A\ *) revive a ;;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
 import { launchChromium } from './chromium.mjs';
-import { startNodes } from './nodes.mjs';
+import { startMortalNodes } from './nodes.mjs';
 import { join, phone, picture, say, visit } from './pages.mjs';
 
 const desktop = { width: 900, height: 700 };
@@ -11,8 +11,7 @@ const desktop = { width: 900, height: 700 };
 const growing = process.env.WEFT_SCREENSHOTS === 'docs' ? 15_000 : 0;
 let demo, browser;
 before(async () => {
-  process.env.WEFT_RUN_RESTART = '3';
-  demo = await startNodes();
+  demo = await startMortalNodes();
   browser = await launchChromium();
 });
 after(async () => {

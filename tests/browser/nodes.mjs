@@ -9,15 +9,15 @@ export const tree = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '
 export const build = process.env.WEFT_BUILD ?? path.join(tree, 'build');
 
 /**
- * Runs the demo, or two nodes by the templates in another folder. Resolves once both nodes answer, with {nodes: [url, url], key, state, kill(),
+ * Runs the demo, or two nodes by the templates in another folder, with `more` in the environment of run.sh. Resolves once both nodes answer, with {nodes: [url, url], key, state, kill(),
  * stop()}: the pages' addresses, the key file of the tickets, and the folder with each node's configuration and pid (a/, b/).
  * kill('A') kills that node, by the command that run.sh shows; `back` of what it returns resolves when it is started again. stop() ends
  * them, and throws when they did not end cleanly.
  */
-export async function startNodes(templates = path.join(tree, 'demo')) {
+export async function startNodes(templates = path.join(tree, 'demo'), more = {}) {
   // Told to stop when this process dies, however it does.
   const command = ['--pdeathsig', 'TERM', path.join(tree, 'scripts/run.sh'), '--json'];
-  const env = { ...process.env, WEFT_RUN_TEMPLATES: templates };
+  const env = { ...process.env, WEFT_RUN_TEMPLATES: templates, ...more };
   const run = spawn('setpriv', command, { cwd: tree, env, stdio: ['ignore', 'pipe', 'pipe'] });
   const output = [];
   const lines = new EventEmitter();
@@ -53,6 +53,12 @@ export async function startNodes(templates = path.join(tree, 'demo')) {
       if (alarms.length > 0) throw new Error(`nginx is alarmed:\n${alarms.join('\n')}\nin:\n${text}`);
     },
   };
+}
+
+/** The demo for tests that kill nodes: they come back soon, and at ports where nobody else looks for free ones meanwhile. */
+export function startMortalNodes() {
+  const port = 10_000 + Math.floor(Math.random() * 20_000);
+  return startNodes(undefined, { WEFT_RUN_RESTART: '3', WEFT_RUN_PORT: String(port) });
 }
 
 /** A ticket from the demo's endpoint on this node. */

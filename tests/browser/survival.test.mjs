@@ -3,13 +3,12 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
 import { launchChromium } from './chromium.mjs';
-import { startNodes } from './nodes.mjs';
+import { startMortalNodes } from './nodes.mjs';
 import { join, members, picture, say, hear, visit } from './pages.mjs';
 
 let demo, browser;
 before(async () => {
-  process.env.WEFT_RUN_RESTART = '3';
-  demo = await startNodes();
+  demo = await startMortalNodes();
   browser = await launchChromium();
 });
 after(async () => {
