@@ -6,6 +6,10 @@ Framing Dialect::framing(Role) const {
     return Framing::websocket;
 }
 
+Request Dialect::again(std::uint32_t channel, std::string_view) const {
+    return request(Role::subscriber, channel);
+}
+
 Dialect::Step Dialect::on_open(Role, std::uint32_t, std::string&) const {
     return Step::ready;
 }
@@ -18,13 +22,22 @@ bool Dialect::on_aside(std::string_view, std::string&) const {
     return true;
 }
 
+std::string_view header_value(std::string_view head, std::string_view name) noexcept {
+    for (std::size_t at = head.find(name); at != std::string_view::npos; at = head.find(name, at + 1)) {
+        const std::string_view rest = head.substr(at + name.size());
+        if (at < 2 || head.substr(at - 2, 2) != "\r\n" || !rest.starts_with(": ")) continue;
+        return rest.substr(2, rest.find("\r\n") - 2);
+    }
+    return {};
+}
+
 std::string channel_name(std::uint32_t channel) {
     return "bench:" + std::to_string(channel);
 }
 
 tl::expected<std::unique_ptr<Dialect>, std::string> make_dialect(const DialectOptions& options) {
-    if (options.sse && options.name != "weft" && options.name != "nchan") {
-        return tl::unexpected("the dialect \"" + options.name + "\" has no server-sent events: expected weft or nchan");
+    if ((options.sse || options.poll) && options.name != "weft" && options.name != "nchan") {
+        return tl::unexpected("the dialect \"" + options.name + "\" has WebSocket alone: expected weft or nchan");
     }
     if (options.name == "weft") return make_weft_dialect(options);
     if (options.name == "nchan") return make_nchan_dialect(options);

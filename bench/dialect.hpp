@@ -11,8 +11,9 @@ namespace weft::bench {
 
 enum class Role : std::uint8_t { subscriber, publisher };
 
-/// What a connection's answer consists of: WebSocket's frames, or server-sent events behind an ordinary head.
-enum class Framing : std::uint8_t { websocket, events };
+/// What a connection's answer consists of: WebSocket's frames, server-sent events behind an ordinary head, or nothing
+/// but an answer, behind which the client asks again.
+enum class Framing : std::uint8_t { websocket, events, poll };
 
 /// What the opening request says beyond what its framing asks for.
 struct Request {
@@ -31,6 +32,11 @@ public:
     [[nodiscard]] virtual Request request(Role role, std::uint32_t channel) const = 0;
     [[nodiscard]] virtual Framing framing(Role role) const;
 
+    /// Polls: what to ask behind an answer.
+    [[nodiscard]] virtual Request again(std::uint32_t channel, std::string_view head) const;
+    /// Polls: whether a client is in its channel as soon as it has asked, or when the first answer has come.
+    [[nodiscard]] virtual bool ready_when_asked() const { return false; }
+
     /// The answer's head has come. Appends frames to send to `out`; `ready` when nothing more needs to be said.
     virtual Step on_open(Role role, std::uint32_t channel, std::string& out) const;
 
@@ -47,6 +53,9 @@ public:
     [[nodiscard]] virtual bool publisher_per_channel() const { return false; }
 };
 
+/// The value of a header of an answer's head; `name` as the server writes it. Empty: there is none.
+std::string_view header_value(std::string_view head, std::string_view name) noexcept;
+
 /// "bench:7"
 std::string channel_name(std::uint32_t channel);
 
@@ -55,8 +64,15 @@ struct DialectOptions {
     std::string path;      // where it differs from the dialect's own: /ws
     std::string ticket;    // weft: a ready ticket …
     std::string key_file;  // … or the key to sign one with
-    bool sse = false;      // weft, nchan: subscribers listen by server-sent events
+    bool sse = false;      // weft, nchan: subscribers listen by server-sent events …
+    bool poll = false;     // … or ask again and again
 };
+
+/// How subscribers listen.
+inline Framing subscriber_framing(const DialectOptions& options) noexcept {
+    if (options.poll) return Framing::poll;
+    return options.sse ? Framing::events : Framing::websocket;
+}
 
 /// The error is a sentence.
 tl::expected<std::unique_ptr<Dialect>, std::string> make_dialect(const DialectOptions& options);

@@ -14,18 +14,25 @@ using namespace std::string_view_literals;
 
 class WeftDialect final : public Dialect {
 public:
-    WeftDialect(std::string path, std::string ticket, bool sse)
-        : path_(std::move(path)), ticket_(std::move(ticket)), sse_(sse) {}
+    WeftDialect(std::string path, std::string ticket, Framing listening)
+        : path_(std::move(path)), ticket_(std::move(ticket)), listening_(listening) {}
 
     [[nodiscard]] Framing framing(Role role) const override {
-        return sse_ && role == Role::subscriber ? Framing::events : Framing::websocket;
+        return role == Role::subscriber ? listening_ : Framing::websocket;
     }
 
     [[nodiscard]] Request request(Role role, std::uint32_t channel) const override {
-        if (framing(role) == Framing::events) {
-            return {"/sse?channel=" + channel_name(channel), "Authorization: Bearer " + ticket_ + "\r\n"};
+        if (framing(role) != Framing::websocket) {
+            const std::string door = framing(role) == Framing::events ? "/sse" : "/poll";
+            return {door + "?channel=" + channel_name(channel), "Authorization: Bearer " + ticket_ + "\r\n"};
         }
         return {path_, "Sec-WebSocket-Protocol: weft.v1.json\r\nAuthorization: Bearer " + ticket_ + "\r\n"};
+    }
+
+    [[nodiscard]] Request again(std::uint32_t channel, std::string_view head) const override {
+        Request next = request(Role::subscriber, channel);
+        next.target.append("&position=").append(header_value(head, "Weft-Position"));
+        return next;
     }
 
     Step on_open(Role, std::uint32_t, std::string&) const override { return Step::wait; }
@@ -33,7 +40,7 @@ public:
     Step on_message(Role role, std::uint32_t channel, std::string_view message, std::string& out) const override {
         if (is(message, "connection_established"sv)) {
             if (role == Role::publisher) return Step::ready;
-            if (sse_) return Step::wait;
+            if (listening_ != Framing::websocket) return Step::wait;
             append_client_frame(
                 out, Opcode::text,
                 R"({"type":"subscribe","id":"s","payload":{"channel":")" + channel_name(channel) + R"("}})");
@@ -67,7 +74,7 @@ private:
 
     std::string path_;
     std::string ticket_;
-    bool sse_;
+    Framing listening_;
 };
 
 tl::expected<std::string, std::string> mint(const std::string& key_file) {
@@ -93,7 +100,8 @@ tl::expected<std::unique_ptr<Dialect>, std::string> make_weft_dialect(const Dial
         ticket = std::move(*minted);
     }
     if (ticket.empty()) return tl::unexpected(std::string("the weft dialect needs --ticket-key or --ticket"));
-    return std::make_unique<WeftDialect>(options.path.empty() ? "/ws" : options.path, std::move(ticket), options.sse);
+    return std::make_unique<WeftDialect>(options.path.empty() ? "/ws" : options.path, std::move(ticket),
+                                         subscriber_framing(options));
 }
 
 }  // namespace weft::bench

@@ -67,6 +67,8 @@ cases=(
     "handshakes-tls       2 5 handshakes --tls"
     "fanout-1x1000-tls    0 5 fanout --subscribers-per-channel 1000 --window 32 --tls"
     "fanout-1x1000-sse    3 5 fanout --subscribers-per-channel 1000 --window 32 --sse"
+    "rate-1x1000-20-poll  1 3 fanout --subscribers-per-channel 1000 --rate 20 --poll"
+    "idle-poll            1 3 idle --connections IDLE --channels 1 --poll"
     "idle-sse             1 3 idle --connections IDLE --channels 1 --sse"
 )
 if [[ $full == yes ]]; then
@@ -120,7 +122,7 @@ if [[ $cores -ge 2 ]] && command -v taskset >/dev/null; then
     pin_load=(taskset -c 1)
 fi
 
-prefix='' arguments=() processes='' port='' tls=no lean=no
+prefix='' arguments=() processes='' port='' tls=no lean=no history=no
 # shellcheck source=SCRIPTDIR/servers.sh
 . "$here/servers.sh"
 
@@ -212,13 +214,16 @@ for line in "${chosen[@]}"; do
     read -r -a words <<<"${rest/--tls/}"
     tls=no
     [[ $rest != *--tls* ]] || tls=yes
+    # Between two polls nobody listens: what comes then is had from the history.
+    # shellcheck disable=SC2034 # for servers.sh
+    [[ $rest == *--poll* ]] && history=yes || history=no
     # shellcheck disable=SC2034 # for servers.sh
     [[ $case == idle* ]] && lean=yes || lean=no
     count=$(rounds_of "$short" "$long")
     for ((round = 1; round <= count; round++)); do
         for name in "${present[@]}"; do
             [[ $tls == no || " $tls_servers " == *" $name "* ]] || continue
-            [[ $rest != *--sse* || " $sse_servers " == *" $name "* ]] || continue
+            [[ $rest != *--sse* && $rest != *--poll* || " $http_servers " == *" $name "* ]] || continue
             echo "--- $case, round $round of $count: $name" | tee -a "$log" >&2
             measure "$name" "$case" "$round" "${words[@]}"
         done

@@ -1,12 +1,12 @@
 # Sourced by run.sh: how each server under test is started, in a prefix of its own, on a free loopback port.
 # start_NAME sets `port`, `processes` to what weft-load shall count, as NAME=PID words, and `arguments` to how weft-load
-# speaks to it; with tls=yes it listens with TLS (of those in $tls_servers), with lean=yes memory is what is measured. Each gets one worker or process, on the core
+# speaks to it; with tls=yes it listens with TLS (of those in $tls_servers), with lean=yes memory is what is measured, with history=yes channels keep some. Each gets one worker or process, on the core
 # of pin_servers. docs/benchmarks.md says why each is set up as it is.
 # shellcheck shell=bash disable=SC2034,SC2154
 
 server_pids=()
 tls_servers="weft nchan uws"
-sse_servers="weft nchan"
+http_servers="weft nchan" # that have server-sent events and polls
 
 # spawn COMMAND… : runs it in the background on the servers' cores; its output goes to the prefix. Sets `pid`.
 spawn() {
@@ -72,6 +72,10 @@ http {
 EOF
 }
 
+# small_requests SIZE : nginx's smallest pools, and a header buffer of this size, for whoever keeps HTTP requests. A head
+# that doesn't fit takes a buffer of 8 kB.
+small_requests() { echo "    connection_pool_size 256; request_pool_size 256; client_header_buffer_size $1;"; }
+
 has_weft() { [[ -x $build/weftd && -f $build/ngx_http_weft_module.so && -n $nginx ]]; }
 start_weft() {
     port=$(free_port)
@@ -82,9 +86,11 @@ workers: {listen: "ipc://$prefix/weftd.sock"}
 EOF
     {
         nginx_head "$build/ngx_http_weft_module.so"
+        # A held poll is an HTTP request, as all of Nchan's connections are.
+        [[ $lean == no || $history == no ]] || small_requests 768
         cat <<EOF
     weft_sidecar ipc://$prefix/weftd.sock;
-    weft_channel ** { publish on; }
+    weft_channel ** { publish on; $([[ $history == no ]] || echo "history 100 1m;") }
     server {
         $(nginx_listen)
         location = /ws {
@@ -97,6 +103,10 @@ EOF
             weft_sse;
             weft_ticket key=$prefix/ticket.key;
             weft_send_queue 8m;
+        }
+        location = /poll {
+            weft_poll hold=60s;
+            weft_ticket key=$prefix/ticket.key;
         }
         location = /weft/status { weft_status; }
     }
@@ -119,23 +129,22 @@ start_nchan() {
         nginx_head "$nchan_module"
         # An Nchan connection keeps its HTTP request, so nginx's smallest pools and header buffer make it smaller by a
         # quarter; elsewhere they would only cost it allocations.
-        if [[ $lean == yes ]]; then
-            echo "    connection_pool_size 256; request_pool_size 256; client_header_buffer_size 256;"
-        fi
+        [[ $lean == no ]] || small_requests 256
         # Without the history that it keeps by default, as Weft's channel keeps none here: that is its faster setting.
         cat <<EOF
     nchan_shared_memory_size 256m;
     server {
         $(nginx_listen)
         location ~ ^/sub/(.+)$ {
-            nchan_subscriber websocket eventsource;
+            nchan_subscriber websocket eventsource longpoll;
             nchan_channel_id \$1;
             nchan_subscriber_first_message newest;
+            nchan_subscriber_timeout 60s;
         }
         location ~ ^/pub/(.+)$ {
             nchan_publisher websocket;
             nchan_channel_id \$1;
-            nchan_store_messages off;
+            nchan_store_messages $([[ $history == no ]] && echo off || echo on);
         }
     }
 }

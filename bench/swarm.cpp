@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <system_error>
 
@@ -175,18 +176,27 @@ void Swarm::secure(Connection& connection) {
 }
 
 void Swarm::upgrade(Connection& connection) {
-    const Request request = dialect_.request(connection.role, connection.channel);
     connection.state = Connection::State::upgrading;
-    connection.out = "GET " + request.target + " HTTP/1.1\r\nHost: localhost\r\n";
-    if (dialect_.framing(connection.role) == Framing::events) {
-        connection.out += "Accept: text/event-stream\r\n";
-    } else {
-        connection.out += "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
-        connection.out += "Sec-WebSocket-Key: " + std::string(kKey) + "\r\n";
-    }
-    connection.out += request.headers + "\r\n";
+    ask(connection, dialect_.request(connection.role, connection.channel));
     if (tls_ == nullptr) watch(epoll_, EPOLL_CTL_MOD, connection, EPOLLIN);
     write(connection);
+    if (connection.state == Connection::State::closed || dialect_.framing(connection.role) != Framing::poll) return;
+    connection.state = Connection::State::talking;
+    listener_.on_upgraded(connection);
+    if (dialect_.ready_when_asked()) become_ready(connection);
+}
+
+void Swarm::ask(Connection& connection, const Request& request) {
+    connection.out += "GET " + request.target + " HTTP/1.1\r\nHost: localhost\r\n";
+    switch (dialect_.framing(connection.role)) {
+        case Framing::poll: break;
+        case Framing::events: connection.out += "Accept: text/event-stream\r\n"; break;
+        case Framing::websocket:
+            connection.out += "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
+            connection.out += "Sec-WebSocket-Key: " + std::string(kKey) + "\r\n";
+            break;
+    }
+    connection.out += request.headers + "\r\n";
 }
 
 // Reads once: what one read doesn't take, the level-triggered epoll reports again, and the others get their turn.
@@ -227,7 +237,37 @@ std::size_t Swarm::parse_upgrade(Connection& connection, std::span<const char> b
     return end + 4;
 }
 
+// An answer's body is so long as Content-Length says; 204 and 304 have none.
+std::size_t Swarm::parse_answers(Connection& connection, std::span<const char> bytes, std::uint64_t now) {
+    std::size_t used = 0;
+    while (connection.state != Connection::State::closed) {
+        const std::string_view text(bytes.data() + used, bytes.size() - used);
+        const auto end = text.find("\r\n\r\n");
+        if (end == std::string_view::npos) break;
+        const std::string_view head = text.substr(0, end + 2);
+        if (!head.starts_with("HTTP/1.1 2") && !head.starts_with("HTTP/1.1 304")) {
+            lose(connection, head.substr(0, head.find("\r\n")));
+            break;
+        }
+        std::size_t size = 0;
+        const std::string_view said = header_value(head, "Content-Length");
+        std::from_chars(said.data(), said.data() + said.size(), size);
+        if (text.size() - end - 4 < size) break;
+        std::span<const char> body = bytes.subspan(used + end + 4, size);
+        used += end + 4 + size;
+        ask(connection, dialect_.again(connection.channel, head));
+        mark_dirty(connection);
+        if (connection.state != Connection::State::ready) become_ready(connection);
+        for (const char* stamp; (stamp = finder_.find(body)) != nullptr;) {
+            listener_.on_delivery(connection, read_stamp(stamp), now);
+            body = body.subspan(static_cast<std::size_t>(stamp - body.data()) + kStampText);
+        }
+    }
+    return used;
+}
+
 std::size_t Swarm::parse_frames(Connection& connection, std::span<const char> bytes, std::uint64_t now) {
+    if (dialect_.framing(connection.role) == Framing::poll) return parse_answers(connection, bytes, now);
     const auto going_on = [&] { return connection.state != Connection::State::closed; };
     if (dialect_.framing(connection.role) == Framing::events) {
         return read_events(
@@ -285,7 +325,10 @@ void Swarm::on_frame(Connection& connection, const ServerFrame& frame, std::uint
 void Swarm::take_step(Connection& connection, Dialect::Step step, std::string_view message) {
     if (step == Dialect::Step::failed) return lose(connection, message);
     if (!connection.out.empty()) mark_dirty(connection);
-    if (step != Dialect::Step::ready) return;
+    if (step == Dialect::Step::ready) become_ready(connection);
+}
+
+void Swarm::become_ready(Connection& connection) {
     connection.state = Connection::State::ready;
     --opening_;
     listener_.on_ready(connection);

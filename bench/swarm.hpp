@@ -77,8 +77,11 @@ private:
     void finish_connect(Connection& connection);
     void secure(Connection& connection);
     void upgrade(Connection& connection);
+    void ask(Connection& connection, const Request& request);
+    void become_ready(Connection& connection);
     void read(Connection& connection);
     std::size_t parse_upgrade(Connection& connection, std::span<const char> bytes);
+    std::size_t parse_answers(Connection& connection, std::span<const char> bytes, std::uint64_t now);
     std::size_t parse_frames(Connection& connection, std::span<const char> bytes, std::uint64_t now);
     void on_frame(Connection& connection, const ServerFrame& frame, std::uint64_t now);
     void take_step(Connection& connection, Dialect::Step step, std::string_view message);

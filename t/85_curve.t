@@ -142,34 +142,38 @@ check 'weftd says what is wrong with keys' => sub {
 };
 $t->expect_in_log(qr/event=failed/);
 
+my $shards = $ENV{WEFT_SHARDS} || 1;
 allow('a', 'b');
 my %port = map { $_ => $t->port } qw(a b c d ear);
 my %mesh = map { $_ => "tcp://127.0.0.1:$port{$_}" } keys %port;
 
+# What was heard of all shards' links.
+sub heard { return join '', map { slurp("$folder/heard$_") } 0 .. $shards - 1 }
+
 check 'plain links can be read on the way' => sub {
-    my $ear = eavesdrop($port{ear}, $port{b}, "$folder/heard");
+    my @ears = map { eavesdrop($port{ear} + $_, $port{b} + $_, "$folder/heard$_") } 0 .. $shards - 1;
     my $plain_b = $t->node('plain-b', mesh => $mesh{b}, %with);
     my $plain_a = $t->node('plain-a', mesh => $mesh{a}, peers => [ $mesh{ear} ], %with);
     ok(hears($plain_b, $plain_a, $secret), 'nodes talk over a third');
-    like(slurp("$folder/heard"), qr/$secret/, 'which reads along');
+    like(heard(), qr/$secret/, 'which reads along');
     $_->stop for $plain_a, $plain_b;
-    end_of($ear);
+    end_of($_) for @ears;
 };
 
 my ($a, $b, $c);
 
 check 'with CURVE they can not' => sub {
-    my $ear = eavesdrop($port{ear}, $port{b}, "$folder/heard");
+    my @ears = map { eavesdrop($port{ear} + $_, $port{b} + $_, "$folder/heard$_") } 0 .. $shards - 1;
     $b = $t->node('b', mesh => $mesh{b}, peers => [ $mesh{a} ], curve('b'), %with);
     $a = $t->node('a', mesh => $mesh{a}, peers => [ $mesh{ear} ], curve('a'), %with);
     ok(hears($b, $a, $secret), 'nodes talk over a third');
-    my $heard = slurp("$folder/heard");
+    my $heard = heard();
     ok(length $heard > 1000, 'which sees that they do');
     unlike($heard, qr/$secret|event|chat:/, 'and not what');
     $a->weftd->write_configuration(peers => [ $mesh{b} ]);
     $a->weftd->signal('HUP');
     ok(logs($a, qr/peer_removed endpoint=$mesh{ear}/), 'they do without it');
-    end_of($ear);
+    end_of($_) for @ears;
     ok(hears($b, $a), 'directly');
     ok(hears($a, $b), 'both ways');
 };
@@ -213,7 +217,9 @@ check 'a key that is added lets its node in, without a restart' => sub {
     $_->weftd->signal('HUP') for $a, $b;
     ok(hears($c, $_), $_->name . ' hears it') for $a, $b;
     ok(hears($_, $c), 'and it hears ' . $_->name) for $a, $b;
-    is(scalar(() = $a->weftd->log_text =~ /peer_up/g), $links + 2, 'the other links stayed up');
+    my $new = 2 * $shards;    # each shard dials and is dialed
+    ok(wait_for { (() = $a->weftd->log_text =~ /peer_up/g) >= $links + $new }, 'all of its links are there');
+    is(scalar(() = $a->weftd->log_text =~ /peer_up/g), $links + $new, 'the other links stayed up');
 };
 
 check 'a key that is taken away ends its links' => sub {

@@ -12,7 +12,7 @@ use Weft::Test;
 my $SHARDS = 4;
 
 # The same files again, each with a weftd of four shards.
-for my $file (qw(06_fanout 07_mesh 10_weftd_restart 80_history 81_presence 82_ack)) {
+for my $file (qw(06_fanout 07_mesh 10_weftd_restart 80_history 81_presence 82_ack 85_curve 86_discovery 86_hooks)) {
     check "t/$file.t holds with $SHARDS shards" => sub {
         local $ENV{WEFT_SHARDS}      = $SHARDS;
         local $ENV{WEFT_ACK_SECONDS} = $ENV{WEFT_ACK_SECONDS} // 8;

@@ -128,6 +128,38 @@ check 'history and presence are read page by page' => sub {
     is($json->decode($members->{out})->{user}, 'reader', 'who is there, from the other node');
 };
 
+check 'channels, nodes and top look at the whole mesh' => sub {
+    my @clients = ($a->client, $a->client, $b->client);
+    $_->subscribe('chat:wide') for @clients;
+    $b->client->subscribe("list:$_") for 1 .. 30;
+    my %count;
+    ok(wait_for {
+        %count = map { my $one = $json->decode($_); $one->{channel} => $one->{subscribers} }
+            split /\n/, run_it('channels', '--json', at($a))->{out};
+        ($count{'chat:wide'} // 0) == 3;
+    }, 'subscribers of both nodes are counted') or diag(explain(\%count));
+    my $matching = run_it('channels', 'list:*', at($a));
+    is($matching->{out}, '', 'whoever has gone is not') or note($matching->{out});
+    my %nodes = map { my $one = $json->decode($_); $one->{node} => $one } split /\n/, run_it('nodes', '--json', at($b))->{out};
+    is_deeply([ sort keys %nodes ], [ 'a', 'b' ], 'nodes');
+    ok($nodes{a}{up} && $nodes{a}{workers} >= 1 && $nodes{a}{peers} == 1 && $nodes{a}{connections} >= 2, 'and what each does')
+        or diag(explain(\%nodes));
+    like(run_it('nodes', at($a))->{out}, qr{^node\tup\t.*\na\tyes\tweft/}, 'for people');
+    my $top = Follower->new('top', '--json', '--interval', 0.2, at($a));
+    my %seen;
+    wait_for {
+        $clients[0]->must('publish', channel => 'chat:wide', data => 1);
+        my $look = $json->decode($top->line);
+        $seen{ $look->{node} } = 1;
+        $seen{rate} = 1 if $look->{node} eq 'a' && $look->{published_per_second} > 0;
+        keys %seen == 3;
+    };
+    is_deeply([ sort keys %seen ], [ 'a', 'b', 'rate' ], 'top tells rates of each');
+    is($top->interrupt, 0, 'until it is interrupted');
+    my @looks = split /\n/, run_it('top', '--count', 2, '--interval', 0.1, at($a))->{out};
+    is(grep({ /^NODE/ } @looks), 2, 'or has looked often enough');
+};
+
 check 'rpc calls a method' => sub {
     is(run_it('rpc', 'weft.echo', '{"a":[1]}', at($a))->{out}, qq({"a":[1]}\n), 'its result');
     my $none = run_it('rpc', 'no.such', at($a));
@@ -144,6 +176,7 @@ check 'wrong use is status 2 and names what was expected; an absent weftd is sta
         [ [ 'subscribe', 'chat:x', '--from', '?' ], qr/--from \?: / ],
         [ [ 'history',   'chat:x', '--after', '?' ], qr/--after \?: / ],
         [ [ 'history',   'chat:x', '--limit', '0' ], qr/--limit/ ],
+        [ [ 'channels',  'chat**' ],               qr/pattern chat\*\*: / ],
         [ [ 'rpc',       'a.b', 'x' ],             qr/the params are not valid JSON/ ],
         [ [ 'completion', 'fish' ],                qr/bash.*zsh/s ],
         [ [ 'nonsense' ],                          qr/./ ],

@@ -14,6 +14,9 @@ int main(int argc, char** argv) {
     weft::add_history_command(app);
     weft::add_presence_command(app);
     weft::add_rpc_command(app);
+    weft::add_channels_command(app);
+    weft::add_nodes_command(app);
+    weft::add_top_command(app);
     weft::add_ticket_command(app);
     weft::add_keygen_command(app);
     weft::add_revoke_commands(app);

@@ -197,14 +197,28 @@ void Sidecar::add_options(CLI::App& command, Options& options) {
         ->capture_default_str();
 }
 
-Sidecar::Sidecar(const Options& options, std::string_view channel)
-    : session_(std::make_unique<Session>(options, options.address, 0, 0)) {
-    const unsigned shards = session_->shards();
-    const unsigned shard = channel.empty() ? 0 : shard_of(channel, shards);
-    if (shard == 0) return;
+std::unique_ptr<Sidecar::Session> Sidecar::dial(const Options& options, unsigned shards, unsigned shard) {
     const auto address = shard_address(options.address, shard);
     if (!address) throw Failure("weftd at " + options.address + " has shards whose addresses can't be told from that");
-    session_ = std::make_unique<Session>(options, *address, shards, shard);
+    return std::make_unique<Session>(options, *address, shards, shard);
+}
+
+Sidecar::Sidecar(std::unique_ptr<Session> session) : session_(std::move(session)) {}
+
+Sidecar::Sidecar(const Options& options, std::string_view channel) : session_(dial(options, 0, 0)) {
+    const unsigned shards = session_->shards();
+    const unsigned shard = channel.empty() ? 0 : shard_of(channel, shards);
+    if (shard != 0) session_ = dial(options, shards, shard);
+}
+
+std::vector<v1::Frame> Sidecar::ask_all(const Options& options, const v1::Frame& frame) {
+    Sidecar first(options);
+    std::vector<v1::Frame> answers = {first.ask(frame)};
+    const unsigned shards = first.session_->shards();
+    for (unsigned shard = 1; shard < shards; ++shard) {
+        answers.push_back(Sidecar(dial(options, shards, shard)).ask(frame));
+    }
+    return answers;
 }
 
 Sidecar::~Sidecar() = default;

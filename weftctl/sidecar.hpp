@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "weft/v1/link.pb.h"
 
@@ -33,6 +34,9 @@ public:
     /// is Failed, or doesn't come in time.
     v1::Frame ask(const v1::Frame& frame);
 
+    /// Asks every shard of weftd the same.
+    static std::vector<v1::Frame> ask_all(const Options& options, const v1::Frame& frame);
+
     /// Waits for the next frame that answers nothing: what a Subscribe brought. No value: `stopped` was set, or the
     /// link was lost and is there again (`lost`), so that what was asked for must be asked for again.
     std::optional<v1::Frame> next(const volatile std::sig_atomic_t& stopped, bool& lost);
@@ -41,6 +45,8 @@ public:
 
 private:
     class Session;
+    explicit Sidecar(std::unique_ptr<Session> session);
+    static std::unique_ptr<Session> dial(const Options& options, unsigned shards, unsigned shard);
     std::unique_ptr<Session> session_;
 };
 

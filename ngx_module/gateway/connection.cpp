@@ -120,6 +120,8 @@ bool Connection::may_read() const noexcept {
     if (phase_ != Phase::open) return true;  // what comes is thrown away, and may be the peer's goodbye
     if (endpoint_->echo && queue_.bytes() > endpoint_->send_queue) return false;
     if (asked_) return false;
+    // What it says is meant for channels that it is in, and behind that it hears all that is said there.
+    if (entrance_ && entrance_->unanswered > 0) return false;
     return !gateway_.congested();
 }
 

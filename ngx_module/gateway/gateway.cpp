@@ -32,6 +32,7 @@ void Gateway::tick() {
     if (unsent_questions_ > 0) send_questions();
     continue_replays();
     continue_announcing();
+    tell_counts();
 }
 
 void Gateway::mark_dirty(Connection& connection) {
@@ -179,6 +180,7 @@ void Gateway::greet(Connection& connection, std::string_view id) {
 void Gateway::enter(Connection& connection) {
     const std::vector<Entrance::Channel> channels = std::move(connection.entrance_->channels);
     connection.entrance_->channels.clear();
+    connection.entrance_->unanswered = channels.size();
     for (const Entrance::Channel& channel : channels) {
         if (connection.phase() != Connection::Phase::open) return;
         command::Subscribe subscribe{};
@@ -186,6 +188,10 @@ void Gateway::enter(Connection& connection) {
         if (channel.position) subscribe.position = *channel.position;
         execute(connection, kEntryId, subscribe);
     }
+}
+
+void Gateway::on_entered(Connection& connection) {
+    if (!connection.entrance_ || --connection.entrance_->unanswered > 0) return;
     if (connection.entrance_->home.empty()) connection.entrance_.reset();
 }
 
@@ -264,12 +270,13 @@ void Gateway::send(Connection& connection, const ServerFrame& frame) {
     if (!scratch_.empty()) push(connection, SharedBytes(scratch_));
 }
 
-void Gateway::encode_for(const Connection& connection, const ServerFrame& frame) {
+void Gateway::encode_for(Connection& connection, const ServerFrame& frame) {
     scratch_.clear();
-    if (frame.id == kEntryId) {
+    if (frame.id == kEntryId) [[unlikely]] {
         ServerFrame told = frame;
         told.id = {};
         connection.wire_->append(told, scratch_);
+        on_entered(connection);
     } else {
         connection.wire_->append(frame, scratch_);
     }

@@ -46,9 +46,11 @@ struct Feed {
     std::string position;       // of what was last delivered, as weftd wrote it
     std::vector<Subscriber> subscribers;
     std::vector<Waiting> waiting;
-    std::uint32_t id = 0;                  // unique in the worker, for ChunkTag
-    std::uint32_t without_echo = 0;        // subscribers that don't want their own publications
-    std::uint32_t batch = kNoBatch;        // index of what this turn collected for it
+    std::uint32_t id = 0;                 // unique in the worker, for ChunkTag
+    std::uint32_t without_echo = 0;       // subscribers that don't want their own publications
+    std::uint32_t batch = kNoBatch;       // index of what this turn collected for it
+    std::uint32_t count_slot = kNoBatch;  // index in ShardLink::counting
+    std::uint32_t told_count = 1;  // of subscribers, as weftd knows it; of those not told it takes one for granted
     Overflow overflow = Overflow::close;   // of the channel's rule
     bool counted = false;                  // its members are counted over all workers, as the rule bounds them
     WireSet wires = 0;                     // that subscribers use; perhaps one that the last subscriber has just left
@@ -60,13 +62,13 @@ struct Feed {
     static constexpr std::uint32_t kNoBatch = 0xffffffff;
 };
 
-/// Who hears what became of a request to weftd that didn't come from a Connection (HTTP). `message_id` and `position`
-/// are those of a publish, else empty.
-class PublishObserver {
+/// Who hears what became of requests to weftd that didn't come from a Connection (HTTP).
+class RequestObserver {
 public:
-    virtual ~PublishObserver() = default;
-    virtual void on_published(std::string_view message_id, std::string_view position) = 0;
-    virtual void on_failed(const event::Error& error) = 0;
+    virtual ~RequestObserver() = default;
+    /// The one answer to a request. Its id is the one that was given with the request; its body event::Published
+    /// (without message_id where nothing was published), History, Members, RpcResponse or Error.
+    virtual void on_answer(const ServerFrame& answer) = 0;
 };
 
 class Gateway final : private ShardLink::Events {
@@ -183,15 +185,23 @@ public:
     /// A message that was no command, or not to be executed.
     void fail(Connection& connection, std::string_view id, const event::Error& error);
 
-    // --- back ends ---
+    // --- back ends: for whoever the caller has checked. The observer hears once of each, now or later, by `id`, unless
+    // cancel() comes first. ---
 
-    /// Publishes for a back end, or for the user `by` whom the caller has checked. The observer hears once, now or
-    /// later, unless cancel() comes first.
-    void publish(std::string_view channel, Json data, std::string_view message_id, PublishObserver& observer,
-                 const Publisher& by = {});
-    /// Asks weftd to revoke (see v1::Revocation; its times are weftd's to give). `ban`: how long a ban holds.
-    void revoke(const v1::Revocation& revocation, std::chrono::seconds ban, PublishObserver& observer);
-    void cancel(PublishObserver& observer) noexcept;
+    /// Publishes, without a publisher or for the user `by`.
+    void publish(std::string_view channel, Json data, std::string_view message_id, RequestObserver& observer,
+                 const Publisher& by = {}, std::string_view id = {});
+    /// Asks weftd to revoke or grant (see v1::Revocation; its times are weftd's to give). `lasts`: how long a ban
+    /// holds, or until connections end that are granted something.
+    void revoke(const v1::Revocation& revocation, std::chrono::seconds lasts, RequestObserver& observer,
+                std::string_view id = {});
+    void read_history(const command::History& history, RequestObserver& observer, std::string_view id = {});
+    void read_members(const command::Presence& presence, RequestObserver& observer, std::string_view id = {});
+    /// {"channel":…,"count":…,"users":…}
+    void read_member_stats(std::string_view channel, RequestObserver& observer, std::string_view id = {});
+    void survey(Survey survey, RequestObserver& observer, std::string_view id = {});
+    /// All that this observer waits for.
+    void cancel(RequestObserver& observer) noexcept;
 
     /// The decisions about clients that this worker knows: `decided()` of it is a mark for open().
     [[nodiscard]] const Revocations& revocations() const noexcept { return revocations_; }
@@ -277,11 +287,15 @@ private:
     void execute(Connection& connection, std::string_view id, const command::Auth& auth);
     void execute(Connection& connection, std::string_view id, const command::Refresh& refresh);
     void execute_unknown(Connection& connection, const Command& command);
+    /// Who the connection is from now on, with what follows from other grants and another end.
+    void adopt(Connection& connection, std::shared_ptr<const Identity> identity);
     void leave_what_is_not_granted(Connection& connection);
     void count_in(Connection& connection);
     void greet(Connection& connection, std::string_view id);
     /// Puts a connection into the channels of its Entrance.
     void enter(Connection& connection);
+    /// It was told what became of one of these.
+    void on_entered(Connection& connection);
     bool allowed(Connection& connection, std::string_view id, Action action, std::string_view channel,
                  const ChannelRule*& rule);
     bool deny(Connection& connection, std::string_view id, std::string_view why);
@@ -304,10 +318,32 @@ private:
     /// A new request's number, or 0 when the link is down or full.
     std::uint64_t new_request(ShardLink& link, Request request);
     void fail_unavailable(Connection& connection, std::string_view id);
+    /// To whoever asked, if they are still there.
+    void answer(const Request& request, ServerFrame& frame);
+    void fail(const Request& request, const event::Error& error);
+    void fail_unavailable(const Request& request);
     Request take_request(ShardLink& link, std::uint64_t number);
     /// It counts no more for its connection.
     static void forget(const Request& request) noexcept;
     void fail_requests(ShardLink& link);
+
+    // What back ends and clients ask likewise, in gateway_back_end.cpp.
+    /// The rule of a channel that a back end asks about; null, and it is answered, when there is none.
+    const ChannelRule* rule_for(std::string_view channel, const Request& request);
+    void ask_history(Request request, const command::History& history);
+    void ask_members(Request request, const ChannelRule& rule, const command::Presence& presence);
+
+    // Questions to all shards, in gateway_survey.cpp.
+    void ask_all(Request request, Survey survey);
+    void on_survey_part(const Request& request);
+    void fail_survey(const Request& request, const event::Error& error);
+    /// A client calls one of weftd's own methods. False: it is none that is answered here.
+    bool call_own_method(Connection& connection, std::string_view id, const command::Rpc& rpc);
+    /// The number of a feed's subscribers may have changed.
+    void count_later(Feed& feed);
+    void forget_count(Feed& feed) noexcept;
+    void tell_counts();
+    void tell_counts(ShardLink& link);
 
     // Feeds, in gateway_feeds.cpp.
     Feed* find_feed(std::string_view channel) noexcept;
@@ -330,7 +366,7 @@ private:
     void broadcast(Feed& feed, const ServerFrame& frame, std::uint64_t publisher);
     void push(Connection& connection, SharedBytes chunk, ChunkTag tag = {});
     /// Into scratch_, for this connection alone.
-    void encode_for(const Connection& connection, const ServerFrame& frame);
+    void encode_for(Connection& connection, const ServerFrame& frame);
     /// Frees send memory at the cost of those who leave most lying.
     void shed_memory();
     /// As send(), but behind the publications of this turn: for a reply whose position covers them.
@@ -432,6 +468,7 @@ private:
     void carry_out_decisions();
     void carry_out(const v1::Revocation& revocation, Connection& connection);
     void expel(Connection& connection, const std::string& channel);
+    void grant(const v1::Revocation& revocation, Connection& connection);
 
     const ChannelRules& rules_;
     Counters& counters_;
@@ -477,7 +514,9 @@ private:
     std::uint32_t last_feed_id_ = 0;
     std::string scratch_;
     CompressionScratch compression_;
-    v1::Frame outgoing_;  // reused, so that its strings keep their memory
+    v1::Frame outgoing_;                // reused, so that its strings keep their memory
+    Instant next_counts_{};             // when weftd is told how many subscribers there are
+    std::size_t told_connections_ = 0;  // to weftd
     bool turn_scheduled_ = false;
     bool congested_ = false;
 };

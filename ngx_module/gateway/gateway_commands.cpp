@@ -14,6 +14,10 @@ void set_publisher(v1::Publisher& publisher, const Connection& connection) {
     publisher.set_client_id(connection.client_id());
 }
 
+bool counts_as_call(const LinkRequest& request) noexcept {
+    return request.kind == LinkRequest::Kind::rpc || request.kind == LinkRequest::Kind::member_stats;
+}
+
 }  // namespace
 
 void Gateway::execute(Connection& connection, const Command& command) {
@@ -80,14 +84,32 @@ bool Gateway::enter_channel(Connection& connection, std::string_view id, const C
 }
 
 void Gateway::fail_unavailable(Connection& connection, std::string_view id) {
-    fail(connection, id, {Code::unavailable, "the broker can't be reached at the moment, try again", kRetryAfter});
+    fail_unavailable({&connection, nullptr, std::string(id)});
+}
+
+void Gateway::answer(const Request& request, ServerFrame& frame) {
+    frame.id = request.id;
+    if (request.observer != nullptr) request.observer->on_answer(frame);
+    if (request.connection != nullptr) send(*request.connection, frame);
+}
+
+void Gateway::fail(const Request& request, const event::Error& error) {
+    if (request.survey) return fail_survey(request, error);
+    if (request.connection != nullptr) return fail(*request.connection, request.id, error);
+    ServerFrame frame;
+    frame.body = error;
+    answer(request, frame);
+}
+
+void Gateway::fail_unavailable(const Request& request) {
+    fail(request, {Code::unavailable, "the broker can't be reached at the moment, try again", kRetryAfter});
 }
 
 std::uint64_t Gateway::new_request(ShardLink& link, Request request) {
     if (!link_ready(link) || link.requests.size() >= part_.requests) return 0;
     if (request.connection != nullptr) {
         ++request.connection->requests_;
-        if (request.kind == Request::Kind::rpc) ++request.connection->rpcs_;
+        if (counts_as_call(request)) ++request.connection->rpcs_;
     }
     counters_.pending.add();
     return link.requests.add(std::move(request));
@@ -96,7 +118,7 @@ std::uint64_t Gateway::new_request(ShardLink& link, Request request) {
 void Gateway::forget(const Request& request) noexcept {
     if (request.connection == nullptr) return;
     --request.connection->requests_;
-    if (request.kind == Request::Kind::rpc) --request.connection->rpcs_;
+    if (counts_as_call(request)) --request.connection->rpcs_;
 }
 
 Gateway::Request Gateway::take_request(ShardLink& link, std::uint64_t number) {
@@ -118,10 +140,7 @@ void Gateway::fail_requests(ShardLink& link) {
             ++unsent_questions_;
             continue;
         }
-        if (request.connection != nullptr) fail_unavailable(*request.connection, request.id);
-        if (request.observer != nullptr) {
-            request.observer->on_failed({Code::unavailable, "the broker was lost before it answered", kRetryAfter});
-        }
+        fail_unavailable(request);
     }
 }
 
@@ -287,6 +306,7 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
                refusals().rpcs);
         return;
     }
+    if (call_own_method(connection, id, rpc)) return;
     ShardLink& link = first_link();
     const std::uint64_t number = new_request(link, {&connection, nullptr, std::string(id), Request::Kind::rpc});
     if (number == 0) {
@@ -304,19 +324,7 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
 void Gateway::execute(Connection& connection, std::string_view id, const command::History& history) {
     const ChannelRule* rule = nullptr;
     if (!allowed(connection, id, Action::history, history.channel, rule)) return;
-    if (rule->history_count == 0) {
-        fail(connection, id, {Code::permission_denied, "this channel keeps no history", {}});
-        return;
-    }
-    if (const auto position = Position::parse(history.after); !position) {
-        fail(connection, id,
-             {Code::invalid_message, "\"after\" is no position that a server gave: " + position.error(), {}});
-        return;
-    }
-    if (read_history(link_of(history.channel), {&connection, nullptr, std::string(id), Request::Kind::history},
-                     history.channel, std::string(history.after), history.limit) == 0) {
-        fail_unavailable(connection, id);
-    }
+    ask_history({&connection, nullptr, std::string(id), Request::Kind::history}, history);
 }
 
 void Gateway::execute(Connection& connection, std::string_view id, const command::Ping&) {
@@ -324,51 +332,6 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
     frame.id = id;
     frame.body = event::Pong{};
     send(connection, frame);
-}
-
-void Gateway::publish(std::string_view channel, Json data, std::string_view message_id, PublishObserver& observer,
-                      const Publisher& by) {
-    const ChannelRule* rule = rules_.find(channel);
-    if (rule == nullptr) {
-        observer.on_failed({Code::channel_not_found, "no weft_channel rule matches this channel", {}});
-        return;
-    }
-    if (data.size() > kMaxData) {
-        observer.on_failed(
-            {Code::message_too_large, "the data is longer than 8 MiB, the most that a publication may have", {}});
-        return;
-    }
-    if (rule->max_size != 0 && data.size() > rule->max_size) {
-        refusals().payload.add();
-        observer.on_failed({Code::message_too_large, "the data is longer than this channel takes", {}});
-        return;
-    }
-    ShardLink& link = link_of(channel);
-    const std::uint64_t number = new_request(link, {nullptr, &observer, {}});
-    if (number == 0) {
-        observer.on_failed({Code::unavailable, "the broker can't be reached at the moment, try again", kRetryAfter});
-        return;
-    }
-    counters_.publications_in.add();
-    v1::Publish& out = *outgoing_.mutable_publish();
-    out.set_request(number);
-    out.set_channel(channel.data(), channel.size());
-    out.set_data(data.data(), data.size());
-    out.set_message_id(message_id.data(), message_id.size());
-    out.clear_publisher();
-    if (by.known()) {
-        out.mutable_publisher()->set_user(by.user.data(), by.user.size());
-        out.mutable_publisher()->set_client_id(by.client_id);
-    }
-    send_link(link, outgoing_);
-}
-
-void Gateway::cancel(PublishObserver& observer) noexcept {
-    for (const auto& link : links_) {
-        link->requests.for_each([&observer](Request& request) {
-            if (request.observer == &observer) request.observer = nullptr;
-        });
-    }
 }
 
 }  // namespace weft

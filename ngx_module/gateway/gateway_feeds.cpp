@@ -78,6 +78,7 @@ void Gateway::join(Feed& feed, Connection& connection, bool echo) {
         feed.wires |= bit(connection.wire_->index());
         wires_[connection.wire_->index()] = connection.wire_;
         counters_.subscriptions.add();
+        count_later(feed);
         return;
     }
     assert(false && "a connection joins what it subscribed to");
@@ -90,6 +91,7 @@ void Gateway::leave(Feed& feed, Connection& connection) {
     std::erase_if(feed.waiting, [&connection](const auto& waiting) { return waiting.connection == &connection; });
     leave_apart(feed, connection);
     leave_shared(feed, *subscription);
+    count_later(feed);
     if (feed.members) member_left(feed, connection);
     *subscription = connection.subscriptions_.back();
     connection.subscriptions_.pop_back();
@@ -130,6 +132,7 @@ void Gateway::drop_if_unused(Feed& feed) {
     }
     if (feed.batch != Feed::kNoBatch) batches_[feed.batch].feed = nullptr;
     if (feed.history) std::erase(feed.link->replaying, &feed);
+    forget_count(feed);
     feeds_.erase(feeds_.find(std::string_view(feed.name)));
     counters_.channels.set(feeds_.size());
 }

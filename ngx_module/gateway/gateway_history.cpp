@@ -81,6 +81,7 @@ Apart* Gateway::set_apart(Feed& feed, Connection& connection, std::string_view i
         fail_unavailable(connection, id);
         return nullptr;  // whoever called looks whether the feed is still used
     }
+    count_later(feed);
     return &feed.history->apart.emplace_back(Apart{&connection, std::string(id), {}, request, echo});
 }
 
@@ -196,7 +197,7 @@ void Gateway::on_read_failed(const ShardLink& link, Request::Kind kind, std::uin
 }
 
 void Gateway::answer_history(const Request& request, const v1::HistoryPage& page) {
-    if (request.connection == nullptr) return;
+    if (request.connection == nullptr && request.observer == nullptr) return;
     Position at = parse(page.start());
     std::vector<std::string> positions;
     std::vector<event::Event> events;
@@ -210,9 +211,8 @@ void Gateway::answer_history(const Request& request, const v1::HistoryPage& page
     }
     const std::string position = at.text();
     ServerFrame frame;
-    frame.id = request.id;
     frame.body = event::History{page.channel(), events, position, page.complete(), page.lost()};
-    send(*request.connection, frame);
+    answer(request, frame);
 }
 
 void Gateway::catch_up(Feed& feed, const v1::HistoryPage& page) {

@@ -75,14 +75,18 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
         fail(connection, id, {Code::authentication_failed, "the credentials were not accepted", {}});
         return;
     }
-    connection.identity_ = std::move(*identity);
-    connection.expiry_told_ = false;
-    if (!connection.draining_) connection.awaited_ ? connection.arm_first() : connection.arm_heartbeat();
-    leave_what_is_not_granted(connection);
+    adopt(connection, std::move(*identity));
     ServerFrame frame;
     frame.id = id;
     frame.body = event::Refreshed{connection.identity_->expires_at};
     send(connection, frame);
+}
+
+void Gateway::adopt(Connection& connection, std::shared_ptr<const Identity> identity) {
+    connection.identity_ = std::move(identity);
+    connection.expiry_told_ = false;
+    if (!connection.draining_) connection.awaited_ ? connection.arm_first() : connection.arm_heartbeat();
+    leave_what_is_not_granted(connection);
 }
 
 void Gateway::leave_what_is_not_granted(Connection& connection) {

@@ -53,6 +53,7 @@ void Gateway::set_shards(unsigned shards) {
         link->replaying.clear();
         link->announcing.clear();
     }
+    while (!links_.front()->counting.empty()) forget_count(*links_.front()->counting.back());
     links_.resize(1);
     for (unsigned shard = 1; shard < shards; ++shard) add_link(shard, shards);
     part_ = {kMaxRequests / shards, kMaxLinkBytes / shards, kCongestedBytes / shards, kRelievedBytes / shards};
@@ -76,6 +77,7 @@ void Gateway::on_link_up(ShardLink& link, const v1::Welcome& welcome) {
         set_shards(shards);
     }
     counters_.link_up.set(links_up() ? 1 : 0);
+    link.surveys = welcome.surveys();
     // Without users a feed has no business here any more; with them it is announced anew, with its position.
     for (auto entry = feeds_.begin(); entry != feeds_.end();) {
         Feed& feed = *(entry++)->second;
@@ -85,8 +87,11 @@ void Gateway::on_link_up(ShardLink& link, const v1::Welcome& welcome) {
         if (feed->link != &link) continue;
         announce(*feed);
         if (feed->members) announce_members(*feed);
+        feed->told_count = 1;
+        count_later(*feed);
     }
     if (&link != &first_link()) return;
+    told_connections_ = 0;
     on_hooks(welcome.hooks());
     revocations_.expire(wall_);
     revocations_.for_each([&](const v1::Revocation& revocation) {  // weftd may have forgotten
@@ -104,6 +109,7 @@ void Gateway::on_link_down(ShardLink& link, std::string_view why) {
 
 void Gateway::lose(ShardLink& link) {
     counters_.link_up.set(0);
+    while (!link.counting.empty()) forget_count(*link.counting.back());  // all are, on the next link
     for (auto entry = feeds_.begin(); entry != feeds_.end();) {
         Feed& feed = *(entry++)->second;
         if (feed.link != &link) continue;
@@ -177,23 +183,19 @@ void Gateway::on_link_frame(ShardLink& link, v1::Frame& frame) {
         case v1::Frame::kPublished: {
             const v1::Published& published = frame.published();
             const Request request = take_request(link, published.request());
-            if (request.observer != nullptr)
-                request.observer->on_published(published.message_id(), published.position());
-            if (request.connection == nullptr || request.id.empty()) return;
             ServerFrame out;
             out.id = request.id;
             out.body = event::Published{published.message_id(), published.position()};
+            if (request.observer != nullptr) return request.observer->on_answer(out);
+            if (request.connection == nullptr || request.id.empty()) return;
             send_late(*request.connection, out);  // its position covers what was published before it
             return;
         }
         case v1::Frame::kRpcResult: {
             const Request request = take_request(link, frame.rpc_result().request());
-            if (request.connection == nullptr) return;
             ServerFrame out;
-            out.id = request.id;
             out.body = event::RpcResponse{frame.rpc_result().result()};
-            send(*request.connection, out);
-            return;
+            return answer(request, out);
         }
         case v1::Frame::kFailed: {
             const v1::Failed& failed = frame.failed();
@@ -207,13 +209,11 @@ void Gateway::on_link_frame(ShardLink& link, v1::Frame& frame) {
             if (request.kind == Request::Kind::replay || request.kind == Request::Kind::catch_up) {
                 return on_read_failed(link, request.kind, failed.request(), error);
             }
-            if (request.observer != nullptr) request.observer->on_failed(error);
             if (request.kind == Request::Kind::connect) {
                 if (request.connection != nullptr) turn_away(*request.connection, error);
                 return;
             }
-            if (request.connection != nullptr) fail(*request.connection, request.id, error);
-            return;
+            return fail(request, error);
         }
         case v1::Frame::kGap: {
             Feed* feed = find_feed(frame.gap().channel());
@@ -230,6 +230,16 @@ void Gateway::on_link_frame(ShardLink& link, v1::Frame& frame) {
         case v1::Frame::kHistoryPage: return on_page(link, frame.history_page());
         case v1::Frame::kMemberEvent: return on_member_event(frame.member_event());
         case v1::Frame::kMembersPage: return on_members_page(link, frame.members_page());
+        case v1::Frame::kChannelsPage: {
+            const Request request = take_request(link, frame.channels_page().request());
+            if (request.survey) request.survey->channels.push_back(std::move(*frame.mutable_channels_page()));
+            return on_survey_part(request);
+        }
+        case v1::Frame::kNodesPage: {
+            const Request request = take_request(link, frame.nodes_page().request());
+            if (request.survey) request.survey->nodes.push_back(std::move(*frame.mutable_nodes_page()));
+            return on_survey_part(request);
+        }
         case v1::Frame::kMembersReset: return on_members_reset(link);
         default: return;  // a frame of a later version, or none
     }

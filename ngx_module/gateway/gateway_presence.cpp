@@ -3,6 +3,7 @@
 #include <charconv>
 #include <vector>
 
+#include "codec/json_object.hpp"
 #include "gateway/gateway.hpp"
 #include "gateway/permission.hpp"
 
@@ -162,41 +163,51 @@ void Gateway::on_members_reset(const ShardLink& link) {
 void Gateway::execute(Connection& connection, std::string_view id, const command::Presence& presence) {
     const ChannelRule* rule = nullptr;
     if (!allowed(connection, id, Action::presence, presence.channel, rule)) return;
+    ask_members({&connection, nullptr, std::string(id), Request::Kind::members}, *rule, presence);
+}
+
+void Gateway::ask_members(Request request, const ChannelRule& rule, const command::Presence& presence) {
+    if (!rule.presence) return fail(request, {Code::permission_denied, "this channel is without presence", {}});
     const auto after = presence.after.empty() ? std::optional<std::uint64_t>(0) : parse_member_id(presence.after);
     if (!after) {
-        fail(connection, id, {Code::invalid_message, "\"after\" is not usable: expected a member's id", {}});
-        return;
+        return fail(request, {Code::invalid_message, "\"after\" is not usable: expected a member's id", {}});
     }
+    if (rule.presence_counts && request.kind == Request::Kind::members) request.kind = Request::Kind::member_count;
+    request.channel = presence.channel;
+    const Request asked{request.connection, request.observer, request.id};
     ShardLink& link = link_of(presence.channel);
-    const std::uint64_t number =
-        new_request(link, {&connection, nullptr, std::string(id),
-                           rule->presence_counts ? Request::Kind::member_count : Request::Kind::members, false,
-                           std::string(presence.channel)});
-    if (number == 0) {
-        fail_unavailable(connection, id);
-        return;
-    }
+    const std::uint64_t number = new_request(link, std::move(request));
+    if (number == 0) return fail_unavailable(asked);
     v1::ReadMembers& read = *outgoing_.mutable_read_members();
     read.set_request(number);
     read.set_channel(presence.channel.data(), presence.channel.size());
     read.set_after(*after);
-    read.set_limit(rule->presence_counts ? 1 : presence.limit);
+    read.set_limit(rule.presence_counts ? 1 : presence.limit);
     send_link(link, outgoing_);
 }
 
 void Gateway::on_members_page(ShardLink& link, const v1::MembersPage& page) {
     const Request request = take_request(link, page.request());
-    if (request.connection == nullptr) return;
+    ServerFrame frame;
+    if (request.kind == Request::Kind::member_stats) {
+        std::string result;
+        ObjectWriter out(result);
+        out.string("channel", request.channel);
+        out.number("count", page.count());
+        const ChannelRule* const rule = rules_.find(request.channel);
+        if (rule == nullptr || !rule->presence_counts) out.number("users", page.users());
+        out.end();
+        frame.body = event::RpcResponse{result};
+        return answer(request, frame);
+    }
     std::vector<Member> members;
     const bool listed = request.kind == Request::Kind::members;
     if (listed) {
         members.reserve(static_cast<std::size_t>(page.members_size()));
         for (const v1::Member& member : page.members()) members.push_back(member_of(member));
     }
-    ServerFrame frame;
-    frame.id = request.id;
     frame.body = event::Members{request.channel, members, page.count(), page.users(), page.complete(), listed};
-    send(*request.connection, frame);
+    answer(request, frame);
 }
 
 }  // namespace weft

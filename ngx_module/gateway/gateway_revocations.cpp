@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "auth/grants_text.hpp"
 #include "gateway/gateway.hpp"
 
 namespace weft {
@@ -18,18 +19,15 @@ std::optional<event::Error> Gateway::banned(const Identity& identity) const {
     return event::Error{Code::banned, kBanned, until - wall_};
 }
 
-void Gateway::revoke(const v1::Revocation& revocation, std::chrono::seconds ban, PublishObserver& observer) {
-    Request request;
-    request.observer = &observer;
-    const std::uint64_t number = new_request(first_link(), std::move(request));
-    if (number == 0) {
-        observer.on_failed({Code::unavailable, "the broker can't be reached at the moment", kRetryAfter});
-        return;
-    }
+void Gateway::revoke(const v1::Revocation& revocation, std::chrono::seconds lasts, RequestObserver& observer,
+                     std::string_view id) {
+    const Request asked{nullptr, &observer, std::string(id)};
+    const std::uint64_t number = new_request(first_link(), {nullptr, &observer, std::string(id)});
+    if (number == 0) return fail_unavailable(asked);
     v1::Revoke& revoke = *outgoing_.mutable_revoke();
     revoke.set_request(number);
     *revoke.mutable_revocation() = revocation;
-    revoke.set_seconds(static_cast<std::uint32_t>(ban.count()));
+    revoke.set_seconds(static_cast<std::uint32_t>(lasts.count()));
     send_link(first_link(), outgoing_);
 }
 
@@ -92,8 +90,30 @@ void Gateway::carry_out(const v1::Revocation& revocation, Connection& connection
             connection.end(Code::revoked);
             return;
         case v1::Revocation::UNSUBSCRIBE: expel(connection, revocation.channel()); return;
+        case v1::Revocation::GRANT: grant(revocation, connection); return;
         default: return;
     }
+}
+
+void Gateway::grant(const v1::Revocation& revocation, Connection& connection) {
+    const Identity& before = *connection.identity_;
+    auto now = std::make_shared<Identity>();
+    now->user = before.user;
+    now->grants = before.grants;
+    now->expires_at = before.expires_at;
+    now->ticket = before.ticket;
+    now->since = before.since;
+    if (before.info) now->info = std::make_unique<const std::string>(*before.info);
+    if (!revocation.grants().empty()) {
+        auto grants = parse_grants(revocation.grants());
+        if (!grants) {  // a worker of another version let it pass
+            return host_.log(Level::error, "can't read the grants of a refresh: " + grants.error());
+        }
+        grants->share();
+        now->grants = std::move(*grants);
+    }
+    if (revocation.expires_ms() != 0) now->expires_at = WallTime(std::chrono::milliseconds(revocation.expires_ms()));
+    adopt(connection, std::move(now));
 }
 
 void Gateway::expel(Connection& connection, const std::string& channel) {

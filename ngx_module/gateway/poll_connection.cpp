@@ -28,22 +28,37 @@ Connection::Phase PollConnection::say_goodbye(std::uint16_t code, std::string_vi
     return Phase::finished;
 }
 
+bool PollConnection::is_news(const PollRecord& record) const noexcept {
+    switch (record.kind) {
+        case PollRecord::Kind::news:
+        case PollRecord::Kind::behind: return true;
+        case PollRecord::Kind::entered: return false;
+        case PollRecord::Kind::member: return record.text.empty() || record.text != user();
+    }
+    return true;
+}
+
+void PollConnection::take(const PollRecord& record) {
+    const bool entered = record.kind == PollRecord::Kind::entered || record.kind == PollRecord::Kind::behind;
+    if (entered && outside_ > 0) --outside_;
+    news_ = news_ || is_news(record);
+    if (record.kind != PollRecord::Kind::member) {
+        if (const auto entry = split_channel_position(record.text)) positions_.set(entry->channel, entry->position);
+    }
+    if (!frames_.empty()) frames_ += ',';
+    frames_ += record.message;
+}
+
 bool PollConnection::collect() {
     while (!queue().empty()) {
         // One chunk at a time: whole records.
         const std::string_view chunk = next_bytes(nullptr, 0);
-        for (std::string_view rest = chunk; !rest.empty();) {
-            const PollRecord record = PollRecord::take(rest);
-            news_ = news_ || record.news;
-            if (const auto entry = split_channel_position(record.position)) {
-                positions_.set(entry->channel, entry->position);
-            }
-            if (!frames_.empty()) frames_ += ',';
-            frames_ += record.message;
+        for (std::string_view rest = chunk; !rest.empty() && (!news_ || frames_.size() < kEnough);) {
+            take(PollRecord::take(rest));
         }
         on_written(chunk.size());
     }
-    return news_ || phase() == Phase::finished;
+    return news_ || (at_once_ && outside_ == 0) || phase() == Phase::finished;
 }
 
 std::string PollConnection::position() const {

@@ -12,9 +12,21 @@ namespace weft {
 /// It is held for its endpoint's `heartbeat`, at most.
 class PollConnection : public Connection {
 public:
-    /// `positions`: where the client stands, as far as it said.
-    PollConnection(Gateway& gateway, const EndpointSettings& endpoint, StreamWire& wire, ChannelPositions positions)
-        : Connection(gateway, endpoint, wire), positions_(std::move(positions)) {}
+    struct Terms {
+        std::size_t channels = 1;    // that it is put into
+        ChannelPositions positions;  // where the client stands, as far as it said
+        bool at_once = false;        // it is answered as soon as it is in its channels, whether there is news or not
+    };
+
+    /// Bytes of frames in an answer, roughly: the rest is for the next, so that a client whose network cuts long answers
+    /// gets on.
+    static constexpr std::size_t kEnough = std::size_t{16} * 1024;
+
+    PollConnection(Gateway& gateway, const EndpointSettings& endpoint, StreamWire& wire, Terms terms)
+        : Connection(gateway, endpoint, wire),
+          positions_(std::move(terms.positions)),
+          outside_(terms.channels),
+          at_once_(terms.at_once) {}
 
     void receive(std::span<char>) override {}
     void on_end_of_input() override;
@@ -36,8 +48,14 @@ private:
     Phase say_goodbye(std::uint16_t code, std::string_view why) override;
     void take_early(std::string_view) override {}
 
+    void take(const PollRecord& record);
+    /// Whether somebody's coming or going is a reason to answer. A client's own isn't: each of its polls comes and goes.
+    [[nodiscard]] bool is_news(const PollRecord& record) const noexcept;
+
     ChannelPositions positions_;
-    std::string frames_;  // separated by commas
+    std::string frames_;   // separated by commas
+    std::size_t outside_;  // channels that it isn't in yet
+    bool at_once_;
     bool news_ = false;
     bool over_ = false;
     bool left_ = false;

@@ -9,19 +9,20 @@
 #include <vector>
 
 #include "gateway/request_table.hpp"
+#include "gateway/survey.hpp"
 #include "weft/link_session.hpp"
 
 namespace weft {
 
 class Connection;
-class PublishObserver;
+class RequestObserver;
 struct Feed;
 
 /// What a shard was asked.
 struct LinkRequest {
     Connection* connection = nullptr;
-    PublishObserver* observer = nullptr;
-    std::string id;
+    RequestObserver* observer = nullptr;
+    std::string id;  // of the connection's command, or what the observer knows it by
     enum class Kind : std::uint8_t {
         plain,
         rpc,
@@ -30,6 +31,7 @@ struct LinkRequest {
         catch_up,
         members,
         member_count,
+        member_stats,
         connect,
         subscribe
     } kind = Kind::plain;
@@ -40,6 +42,7 @@ struct LinkRequest {
         bool echo;
     };
     std::unique_ptr<const Subscribe> subscribe{};  // what is to be done when a back end allows it
+    std::shared_ptr<Survey> survey{};              // of which this is one shard's part
 };
 
 using LinkRequests = RequestTable<LinkRequest>;
@@ -70,6 +73,8 @@ public:
     LinkRequests requests;
     std::vector<Feed*> replaying;   // feeds with somebody who is owed a page that wasn't asked for yet
     std::vector<Feed*> announcing;  // feeds of whose members the shard has yet to be told something
+    std::vector<Feed*> counting;    // feeds of which the shard has yet to be told how many subscribers they have
+    bool surveys = false;           // whether the shard knows of surveys; a weftd of an earlier version doesn't
 
 private:
     void on_link_up(const v1::Welcome& welcome, Instant) override { events_.on_link_up(*this, welcome); }

@@ -120,9 +120,15 @@ public:
         if (std::holds_alternative<event::Established>(frame.body) || !codec_.tells(frame)) return;
         const Described what = describe(frame);
         const auto* subscribed = std::get_if<event::Subscribed>(&frame.body);
-        const bool nothing_new = subscribed != nullptr && subscribed->resumed && subscribed->recovered;
-        out += nothing_new ? '-' : '+';
+        const auto* change = std::get_if<event::MemberChange>(&frame.body);
+        auto kind = change != nullptr ? PollRecord::Kind::member : PollRecord::Kind::news;
+        if (subscribed != nullptr) {
+            const bool all = subscribed->resumed && subscribed->recovered;
+            kind = all ? PollRecord::Kind::entered : PollRecord::Kind::behind;
+        }
+        out += static_cast<char>(kind);
         if (what.position) append_position(what, out);
+        if (change != nullptr) out += change->member.user;
         out += '\n';
         append_on_one_line(encode(frame), out);
     }
@@ -159,7 +165,8 @@ PollRecord PollRecord::take(std::string_view& bytes) noexcept {
         return text;
     };
     const std::string_view head = line();
-    return {head.starts_with('+'), head.substr(head.empty() ? 0 : 1), line()};
+    if (head.empty()) return {Kind::news, {}, line()};
+    return {static_cast<Kind>(head.front()), head.substr(1), line()};
 }
 
 }  // namespace weft

@@ -48,11 +48,16 @@ private:
     std::string payload_;
 };
 
-/// One frame of a poll's answer: a line with a mark and "channel=position", or without that where the frame moves no
-/// position; then a line with the message.
+/// One frame of a poll's answer: a line with a mark and what belongs to that, and a line with the message.
 struct PollRecord {
-    bool news = false;  // something to answer the poll for
-    std::string_view position;
+    enum class Kind : char {
+        news = '+',      // something to answer the poll for
+        entered = '-',   // it is in a channel of which it knows all
+        behind = '=',    // it is in a channel of which it doesn't
+        member = '@',    // somebody came or went
+    };
+    Kind kind = Kind::news;
+    std::string_view text;  // "channel=position", or nothing where no position moves; of a member: the user's name
     std::string_view message;
 
     /// Takes the record in front off `bytes`, which begins with a whole one.

@@ -128,7 +128,7 @@ void publish_body(ngx_http_request_t* request) {
                                     {}}));
         return;
     }
-    WeftdRequest::ask(request, [&](PublishObserver& answer) {
+    OneRequest::ask(request, [&](RequestObserver& answer) {
         worker.gateway().publish(view(channel), *data, message_id, answer, by);
     });
 }

@@ -72,8 +72,8 @@ private:
 class PollRequest final : public PollConnection, public RequestCarrier {
 public:
     PollRequest(Worker& worker, ngx_http_request_t* request, const EndpointSettings& endpoint, StreamWire& wire,
-                ChannelPositions positions)
-        : PollConnection(worker.gateway(), endpoint, wire, std::move(positions)), RequestCarrier(worker, request) {}
+                Terms terms)
+        : PollConnection(worker.gateway(), endpoint, wire, std::move(terms)), RequestCarrier(worker, request) {}
 
     [[nodiscard]] Connection& client() noexcept override { return *this; }
     [[nodiscard]] Carrier* carrier() noexcept override { return this; }

@@ -206,8 +206,12 @@ ngx_int_t listen(ngx_http_request_t* request, Kind kind) {
     if (own_socket) {
         socket = std::make_unique<SocketOf<StreamConnection>>(*worker, location.endpoint, *wire, std::move(rewritten));
     } else if (poll) {
-        carrier = std::make_unique<PollRequest>(*worker, request, location.endpoint, *wire,
-                                                wish->positions.value_or(ChannelPositions()));
+        const auto hold = arguments(request, "hold");
+        if (!hold.empty() && hold.front() != "0") {
+            return reject(wrong("\"hold\" in the query is none that there is, expected 0: to be answered at once"));
+        }
+        PollConnection::Terms terms{wish->channels.size(), wish->positions.value_or(ChannelPositions()), !hold.empty()};
+        carrier = std::make_unique<PollRequest>(*worker, request, location.endpoint, *wire, std::move(terms));
     } else {
         carrier = std::make_unique<StreamRequest>(*worker, request, location.endpoint, *wire, std::move(rewritten));
     }

@@ -5,12 +5,12 @@
 #include <string>
 #include <string_view>
 
-#include "gateway/gateway.hpp"
+#include "gateway/api_call.hpp"
 #include "ngx/response.hpp"
 
 namespace weft {
 
-/// {"code":…,"reason":…,"message":…}, with the HTTP status that fits, and Retry-After where it helps.
+/// As api_error(), with Retry-After where it helps.
 ngx_int_t respond_error(ngx_http_request_t* request, const event::Error& error);
 
 /// The body's bytes, wherever nginx has put them. False when they can't be read.
@@ -26,28 +26,35 @@ ngx_int_t refuse_method(ngx_http_request_t* request, std::string_view expected) 
 
 /// Waits for weftd in the place of a request whose body has been read. Lives in the request's pool: when the client
 /// goes away, the request ends, and this with it.
-class WeftdRequest final : public PublishObserver {
+class WeftdRequest {
 public:
-    /// `ask(observer)` asks weftd, as Gateway::publish() does.
-    template <class Ask>
-    static void ask(ngx_http_request_t* request, Ask ask) {
-        WeftdRequest* const waiting = begin(request);
-        if (waiting == nullptr) return;
+    virtual ~WeftdRequest() = default;
+    WeftdRequest(const WeftdRequest&) = delete;
+    WeftdRequest& operator=(const WeftdRequest&) = delete;
+
+protected:
+    WeftdRequest() = default;
+
+    /// Asks weftd by `ask(waiting)`, with a new `Kind` of this that answers the request now or later.
+    template <class Kind, class Ask>
+    static void wait(ngx_http_request_t* request, Ask ask) {
+        auto* const waiting = make_in_pool<Kind>(request->pool);
+        if (waiting == nullptr) return ngx_http_finalize_request(request, NGX_HTTP_INTERNAL_SERVER_ERROR);
         bool answered = false;
-        waiting->answered_ = &answered;
-        ask(static_cast<PublishObserver&>(*waiting));
+        waiting->begin(request, answered);
+        ask(*waiting);
         if (!answered) waiting->answered_ = nullptr;
     }
 
-    WeftdRequest() = default;
-    ~WeftdRequest() override;
-    void on_published(std::string_view message_id, std::string_view position) override;
-    void on_failed(const event::Error& error) override;
+    /// Ends the request, and with it perhaps this.
+    void finish(const ApiAnswer& answer);
+    /// Each kind's destructor calls it.
+    void stop_waiting() noexcept;
+    /// What is waited for need not be answered any more.
+    virtual void cancel(Gateway& gateway) noexcept = 0;
 
 private:
-    static WeftdRequest* begin(ngx_http_request_t* request) noexcept;
-    void finish(ngx_int_t result);
-    void stop_waiting() noexcept;
+    void begin(ngx_http_request_t* request, bool& answered) noexcept;
     void give_up() noexcept;
 
     ngx_http_request_t* request_ = nullptr;
@@ -56,6 +63,22 @@ private:
     // an answer to this request.
     ngx_event_t patience_{};
     bool* answered_ = nullptr;  // while ask() runs: to be set, if the answer comes at once
+};
+
+/// One request to weftd, whose answer is the answer.
+class OneRequest final : public WeftdRequest, public RequestObserver {
+public:
+    /// `ask(observer)` asks weftd, as Gateway::publish() does.
+    template <class Ask>
+    static void ask(ngx_http_request_t* request, Ask ask) {
+        wait<OneRequest>(request, [&](OneRequest& waiting) { ask(static_cast<RequestObserver&>(waiting)); });
+    }
+
+    ~OneRequest() override { stop_waiting(); }
+    void on_answer(const ServerFrame& answer) override { finish(api_answer(answer)); }
+
+private:
+    void cancel(Gateway& gateway) noexcept override { gateway.cancel(*this); }
 };
 
 /// Reads the body of a POST, then calls `handle`, which finalizes the request or asks weftd. Other methods get 405.

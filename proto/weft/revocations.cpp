@@ -10,6 +10,7 @@ namespace weft {
 namespace {
 
 constexpr std::size_t kMaxSubject = 255;  // bytes of a user or a ticket's id, as in tickets
+constexpr std::size_t kMaxGrants = 8192;  // bytes of JSON, as wherever grants stand by themselves
 
 bool is_ban(const v1::Revocation& revocation) {
     return revocation.kind() == v1::Revocation::BAN;
@@ -47,7 +48,10 @@ std::string_view Revocations::check(const v1::Revocation& revocation) {
             return is_channel_name(revocation.channel())
                        ? std::string_view()
                        : "expected a channel, 1 to 255 bytes of A-Z a-z 0-9 _ - . : / @ =";
-        default: return "expected disconnect, ban or unsubscribe";
+        case v1::Revocation::GRANT:
+            return revocation.grants().size() <= kMaxGrants ? std::string_view()
+                                                            : "grants have at most 8192 bytes of JSON";
+        default: return "expected disconnect, ban, unsubscribe or refresh";
     }
 }
 
@@ -63,9 +67,10 @@ std::string Revocations::key_of(const v1::Revocation& revocation) {
     return key(revocation.kind(), ticket ? 't' : 'c', std::to_string(number), revocation.channel());
 }
 
-void Revocations::issue(v1::Revocation& revocation, std::chrono::milliseconds ban, WallTime now) const {
+void Revocations::issue(v1::Revocation& revocation, std::chrono::milliseconds lasts, WallTime now) const {
     std::int64_t issued = ms(now);
-    std::int64_t until = ms(now + (is_ban(revocation) && !revocation.lifted() ? ban : kRemembered));
+    std::int64_t until = ms(now + (is_ban(revocation) && !revocation.lifted() ? lasts : kRemembered));
+    if (revocation.kind() == v1::Revocation::GRANT) revocation.set_expires_ms(lasts.count() == 0 ? 0 : ms(now + lasts));
     if (const auto known = known_.find(key_of(revocation)); known != known_.end()) {
         issued = std::max(issued, known->second.revocation.issued_ms() + 1);
         // The end of a ban must outlive the ban itself, wherever that is still remembered.
@@ -94,8 +99,10 @@ Revocations::Added Revocations::add(const v1::Revocation& revocation, WallTime n
         ++bans_;
     } else {
         entry.place = fleeting_.insert(fleeting_.end(), key);
+        grant_bytes_ += revocation.grants().size();
     }
     known_.emplace(std::move(key), std::move(entry));
+    while (grant_bytes_ > kMaxGrantBytes) forget(known_.find(fleeting_.front()));
     return Added::news;
 }
 
@@ -105,6 +112,7 @@ std::unordered_map<std::string, Revocations::Entry>::iterator Revocations::forge
         --bans_;
     } else {
         fleeting_.erase(at->second.place);
+        grant_bytes_ -= at->second.revocation.grants().size();
     }
     return known_.erase(at);
 }

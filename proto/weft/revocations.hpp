@@ -19,6 +19,8 @@ public:
     /// At most so many are remembered. Bans go before others: a disconnect that is forgotten has been done wherever it
     /// could be, and only nodes that come later miss it.
     static constexpr std::size_t kMax = 10'000;
+    /// Bytes of grants in all that are remembered; beyond it the oldest decisions that aren't bans go.
+    static constexpr std::size_t kMaxGrantBytes = std::size_t{1024} * 1024;
     /// How long a disconnect, an unsubscribe and the end of a ban are remembered.
     static constexpr std::chrono::milliseconds kRemembered{3'600'000};
 
@@ -27,8 +29,9 @@ public:
     /// Empty when it makes sense, else what is wrong with it.
     static std::string_view check(const v1::Revocation& revocation);
 
-    /// Gives a decision its times, later than any that is known about the same client.
-    void issue(v1::Revocation& revocation, std::chrono::milliseconds ban, WallTime now) const;
+    /// Gives a decision its times, later than any that is known about the same client. `lasts`: how long a ban holds,
+    /// or until connections end that are granted something; of these 0 for as long as before.
+    void issue(v1::Revocation& revocation, std::chrono::milliseconds lasts, WallTime now) const;
 
     enum class Added {
         news,       // to be acted on, and passed on
@@ -75,6 +78,7 @@ private:
     std::unordered_map<std::string, Entry> known_;
     Order fleeting_;  // oldest first
     std::size_t bans_ = 0;
+    std::size_t grant_bytes_ = 0;
     std::uint64_t decided_ = 0;
 };
 

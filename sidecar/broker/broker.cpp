@@ -64,6 +64,7 @@ void Broker::State::from_worker(LinkId link, Link& from, const v1::Frame& frame,
         case v1::Frame::kMemberLeave: return presence.leave(link, frame.member_leave(), now);
         case v1::Frame::kMemberCount: return presence.count(link, frame.member_count(), now);
         case v1::Frame::kReadMembers: return presence.read(link, frame.read_members());
+        case v1::Frame::kSubscriptions: return on_subscriptions(link, from, frame.subscriptions());
         default: return from_dialer(link, from, frame, now);
     }
 }
@@ -80,6 +81,8 @@ void Broker::State::from_dialer(LinkId link, Link& from, const v1::Frame& frame,
         case v1::Frame::kSubscribe: return on_subscribe(link, from, frame.subscribe(), now);
         case v1::Frame::kUnsubscribe: return on_unsubscribe(link, from, frame.unsubscribe(), now);
         case v1::Frame::kReadHistory: return on_read_history(link, from, frame.read_history(), now);
+        case v1::Frame::kReadChannels: return on_read_channels(link, from, frame.read_channels(), now);
+        case v1::Frame::kReadNodes: return on_read_nodes(link, from, frame.read_nodes(), now);
         default: ++counts.ignored;
     }
 }
@@ -98,6 +101,8 @@ void Broker::State::from_listener(LinkId link, const Link& from, const v1::Frame
         case v1::Frame::kMemberChanges: return presence.on_changes(link, frame.member_changes(), now);
         case v1::Frame::kHistoryPage: return on_peer_page(link, from.slot, frame.history_page(), now);
         case v1::Frame::kHolding: return on_asked_for_holding(link, from.slot, frame.holding());
+        case v1::Frame::kChannelsPage:
+        case v1::Frame::kNodesPage: return on_survey_answer(from.slot, frame, now);
         default: ++counts.ignored;
     }
 }
@@ -117,6 +122,7 @@ void Broker::on_link_up(LinkId link, LinkRole role, std::string_view name, Insta
         slot = *given;
     }
     state_->links.try_emplace(link, State::Link{role, slot, {}});
+    if (role == LinkRole::worker) state_->subscribers.on_worker_up(link);
     if (role != LinkRole::peer_out) state_->tell_all(link);
     if (role == LinkRole::peer_in) state_->peers_in.push_back(link);
     if (role == LinkRole::peer_out) state_->replication.on_peer_up(slot, link, now);
@@ -130,15 +136,19 @@ void Broker::on_link_down(LinkId link, Instant now) {
     state_->links.erase(place);
     state_->clock = now;
     state_->reads.forget(link);
+    state_->surveys.forget(link);
     if (gone.role == LinkRole::peer_in) std::erase(state_->peers_in, link);
     if (gone.role == LinkRole::worker) state_->presence.on_worker_down(link, now);
     if (gone.role == LinkRole::peer_out) {
         state_->presence.on_peer_down(link, now);
         state_->replication.on_peer_down(gone.slot, link);
+        if (state_->mesh.speaks(gone.slot, link)) state_->surveys.no_longer_await(gone.slot);
         state_->mesh.on_peer_down(gone.slot, link, now, state_->settled);
+        state_->release_surveys(now);
         return state_->answer_settled();
     }
     for (Channel* const channel : gone.channels) state_->drop_interest(link, *channel, now);
+    state_->subscribers.on_worker_down(link);
 }
 
 void Broker::on_frame(LinkId link, const v1::Frame& frame, Instant now, WallTime wall) {
@@ -169,6 +179,8 @@ bool Broker::filled() const noexcept {
 
 void Broker::on_tick(Instant now) {
     state_->clock = now;
+    if (state_->started == Instant{}) state_->started = now;
+    state_->release_surveys(now);
     state_->mesh.on_tick(now, state_->settled);
     state_->answer_settled();
     state_->tick_history(now);

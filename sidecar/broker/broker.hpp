@@ -24,6 +24,8 @@ enum class LinkRole {
 
 struct BrokerSettings {
     std::string node;
+    std::string software;                                // as in Welcome
+    std::uint32_t shards = 1;                            // of the node
     std::size_t max_channels = 1'000'000;                // lingering ones make room; beyond it new ones get 4017
     std::chrono::milliseconds channel_linger{60'000};    // a channel that nobody wants is remembered this long
     std::chrono::milliseconds mesh_wait{1'000};          // how long a first subscriber waits for the peers' answers

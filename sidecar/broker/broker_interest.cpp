@@ -48,7 +48,7 @@ void Broker::State::on_subscribe(LinkId link, Link& from, const v1::Subscribe& s
     }
     Channel* const channel = channels.find_or_create(subscribe.channel());
     if (channel == nullptr) return fail_full(link, 0, subscribe.channel());
-    from.channels.insert(channel);
+    if (from.channels.insert(channel).second) subscribers.enter(link, *channel);
     apply_rules(*channel);
 
     if (from.role == LinkRole::peer_in) {
@@ -81,6 +81,7 @@ void Broker::State::on_subscribe(LinkId link, Link& from, const v1::Subscribe& s
 
 void Broker::State::drop_interest(LinkId link, Channel& channel, Instant now) {
     const bool was_wanted = channel.wanted_by_workers();
+    subscribers.leave(link, channel);
     std::erase(channel.peers, link);
     std::erase(channel.workers, link);
     std::erase_if(channel.waiting, [link](const Channel::Waiting& waiting) { return waiting.link == link; });

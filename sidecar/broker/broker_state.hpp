@@ -17,10 +17,12 @@
 #include "broker/history_rules.hpp"
 #include "broker/mesh_interest.hpp"
 #include "broker/pending_reads.hpp"
+#include "broker/pending_surveys.hpp"
 #include "broker/presence.hpp"
 #include "broker/recent_ids.hpp"
 #include "broker/replication.hpp"
 #include "broker/sender.hpp"
+#include "broker/subscriber_counts.hpp"
 #include "weft/codes.hpp"
 #include "weft/revocations.hpp"
 
@@ -59,6 +61,10 @@ struct Broker::State final : private Replication::Events {
     std::vector<LinkId> peers_in;                      // every publication to a channel with history goes to them all
     std::unordered_set<Channel*, ByStream> held_back;  // settled, but workers wait until their history is complete
     Presence presence;
+    SubscriberCounts subscribers;
+    PendingSurveys surveys;
+    std::uint64_t last_survey = 0;
+    Instant started{};
     Instant clock{};  // of the call that the broker is in
     Counts counts{};
     std::vector<Channel*> settled;  // filled by mesh, emptied by answer_settled
@@ -144,6 +150,19 @@ struct Broker::State final : private Replication::Events {
     void on_revoke(LinkId link, const v1::Revoke& revoke, WallTime wall);
     // From memory of a worker or a peer, or fresh from a peer.
     void on_revocation(LinkId link, const v1::Revocation& revocation, WallTime wall);
+
+    // --- about the node, its channels and the mesh: broker_survey.cpp
+    static constexpr std::chrono::hours kForgetPeer{1};  // that is down: it isn't missed any more
+    void on_subscriptions(LinkId link, const Link& from, const v1::Subscriptions& told);
+    // False when the pattern is none.
+    bool own_channels(const v1::ReadChannels& read, v1::ChannelsPage& page);
+    void own_node(v1::NodesPage& page) const;
+    void on_read_channels(LinkId link, const Link& from, const v1::ReadChannels& read, Instant now);
+    void on_read_nodes(LinkId link, const Link& from, const v1::ReadNodes& read, Instant now);
+    void ask_peers(LinkId link, std::uint64_t request, PendingSurveys::Survey survey, v1::Frame& question, Instant now);
+    void on_survey_answer(PeerSlot slot, const v1::Frame& frame, Instant now);
+    // Answers those that need wait no longer.
+    void release_surveys(Instant now);
 
     // --- answers, and frames by role: broker.cpp
     void fail(LinkId link, std::uint64_t request, Code code, std::string_view message, std::string_view channel = {},

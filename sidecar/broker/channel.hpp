@@ -45,8 +45,9 @@ struct Channel {
     Position position;                     // of this node: its own stream, and each stream of peer_streams or history
     std::vector<PeerStream> peer_streams;  // at most one a peer
 
-    std::vector<LinkId> workers;  // interested and answered, in the order in which they came
-    std::vector<LinkId> peers;    // peers that dialed us and want what begins here
+    std::vector<LinkId> workers;    // interested and answered, in the order in which they came
+    std::vector<LinkId> peers;      // peers that dialed us and want what begins here
+    std::uint64_t subscribers = 0;  // connections at this node's workers (SubscriberCounts)
 
     Interest interest = Interest::none;
     std::uint64_t interest_number = 0;  // order in which channels became wanted; 0: not wanted

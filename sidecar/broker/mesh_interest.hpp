@@ -45,6 +45,14 @@ public:
 
     /// Whether `link` is the one through which that peer speaks now.
     [[nodiscard]] bool speaks(PeerSlot slot, LinkId link) const noexcept { return peers_[slot].link == link; }
+    /// Calls `visit(slot, name, link, down_since)` for each peer that is known; the link of one that is down is 0.
+    template <class Visit>
+    void for_each_peer(Visit visit) const {
+        for (std::size_t slot = 0; slot < peers_.size(); ++slot) {
+            const Peer& peer = peers_[slot];
+            visit(static_cast<PeerSlot>(slot), peer.name, peer.link, peer.down_since);
+        }
+    }
     /// Whether the peer can't have forgotten anything of `channel` since the workers were answered: it is new to us, or
     /// was there then. (It has forgotten when it restarted, or had too many channels.)
     [[nodiscard]] bool fresh(PeerSlot slot, const Channel& channel) const noexcept;

@@ -32,6 +32,8 @@ std::size_t expected_peers(const Config::Mesh& mesh) {
 BrokerSettings broker_settings(const Config& config) {
     BrokerSettings settings;
     settings.node = config.node;
+    settings.software = kSoftware;
+    settings.shards = config.shards;
     settings.max_channels = config.limits.max_channels;
     settings.channel_linger = config.limits.channel_linger;
     settings.history_bytes = config.history.max_bytes;
@@ -102,6 +104,7 @@ Shard::Shard(Config config, unsigned index, std::uint64_t incarnation, HookClien
     settings.welcome.set_software(kSoftware);
     settings.welcome.set_shards(config_.shards);
     settings.welcome.set_shard(index_);
+    settings.welcome.set_surveys(true);
     settings.timings = timings_;
     settings.max_queued = config_.limits.queue;
 

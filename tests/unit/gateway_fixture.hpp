@@ -99,6 +99,28 @@ inline std::vector<ServerFrameBytes> take_frames(std::string& bytes) {
 
 class Socket;
 
+/// A back end; it hears lines such as "published mine @k.1", "failed 4017 retry 1000" and "{"nodes":[…]}".
+struct BackEnd final : RequestObserver {
+    Lines heard;
+    std::function<void()> then;  // at each call
+    void on_answer(const ServerFrame& answer) override {
+        if (const auto* published = std::get_if<event::Published>(&answer.body)) {
+            heard.push_back("published " + std::string(published->message_id) + " @" +
+                            std::string(published->position));
+        } else if (const auto* error = std::get_if<event::Error>(&answer.body)) {
+            heard.push_back("failed " + std::to_string(static_cast<unsigned>(error->code)) + " retry " +
+                            std::to_string(error->retry_after.count()));
+        } else if (const auto* result = std::get_if<event::RpcResponse>(&answer.body)) {
+            heard.emplace_back(result->result);
+        } else {
+            std::string json;
+            JsonCodec().encode(answer, json);
+            heard.push_back(json);
+        }
+        if (then) then();
+    }
+};
+
 /// The far side of a client's socket. Outlives the Connection.
 class Client {
 public:
@@ -311,6 +333,28 @@ private:
                 const v1::Rpc& in = frame.rpc();
                 told_.push_back(words(
                     "rpc", {std::to_string(in.request()), in.method(), in.params(), by(in.has_caller(), in.caller())}));
+                return;
+            }
+            case v1::Frame::kReadChannels: {
+                const v1::ReadChannels& in = frame.read_channels();
+                told_.push_back(words("channels", {std::to_string(in.request()), in.pattern(), in.after(),
+                                                   "limit " + std::to_string(in.limit())}));
+                return;
+            }
+            case v1::Frame::kReadNodes: {
+                const v1::ReadNodes& in = frame.read_nodes();
+                told_.push_back(words("nodes", {std::to_string(in.request()), in.alone() ? "alone" : ""}));
+                return;
+            }
+            case v1::Frame::kSubscriptions: {
+                std::string line = "count";
+                for (const auto& one : frame.subscriptions().entries()) {
+                    line += " " + one.channel() + "=" + std::to_string(one.count());
+                }
+                if (frame.subscriptions().has_connections()) {
+                    line += " connections=" + std::to_string(frame.subscriptions().connections());
+                }
+                told_.push_back(std::move(line));
                 return;
             }
             default: told_.emplace_back("WRONG FRAME"); return;

@@ -113,14 +113,9 @@ TEST_F(GatewayLimits, BoundsTheSizeOfAChannelsData) {
     EXPECT_EQ(ask(ann, publish("small:a", "2", R"("123456789")")), Lines{"error#2 4005"});
     EXPECT_EQ(ask(ann, send_signal("small:a", "3", "x", R"(,"data":"123456789")")), Lines{"error#3 4005"});
     EXPECT_EQ(ask(ann, publish("chat:a", "4", R"("123456789")")), Lines{});
-    class Observer final : public PublishObserver {
-    public:
-        void on_published(std::string_view, std::string_view) override {}
-        void on_failed(const event::Error& error) override { code = error.code; }
-        Code code{};
-    } observer;
+    BackEnd observer;
     gateway().publish("small:a", R"("123456789")", {}, observer);
-    EXPECT_EQ(observer.code, Code::message_too_large) << "for back ends, too";
+    EXPECT_EQ(observer.heard, Lines{"failed 4005 retry 0"}) << "for back ends, too";
     EXPECT_EQ(refusals.payload.value(), 3U);
 }
 

@@ -133,10 +133,7 @@ TEST_F(GatewayPresence, LetsABannedClientLeaveAtOnce) {
     v1::Revocation revocation;
     revocation.set_kind(v1::Revocation::DISCONNECT);
     revocation.set_user("bob");
-    class Nobody final : public PublishObserver {
-        void on_published(std::string_view, std::string_view) override {}
-        void on_failed(const event::Error&) override {}
-    } nobody;
+    BackEnd nobody;
     gateway().revoke(revocation, {}, nobody);
     run();
     EXPECT_EQ(ann.take(), Lines{"leave room:a"});

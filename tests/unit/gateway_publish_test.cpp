@@ -236,22 +236,8 @@ TEST_F(GatewayPublish, AnswersUnavailableInsteadOfQueueingWithoutBound) {
 
 // --- back ends -------------------------------------------------------------------------------------------------------
 
-struct Observer final : PublishObserver {
-    Lines heard;
-    std::function<void()> then;  // at each call
-    void on_published(std::string_view message_id, std::string_view position) override {
-        heard.push_back("published " + std::string(message_id) + " @" + std::string(position));
-        if (then) then();
-    }
-    void on_failed(const event::Error& error) override {
-        heard.push_back("failed " + std::to_string(static_cast<unsigned>(error.code)) + " retry " +
-                        std::to_string(error.retry_after.count()));
-        if (then) then();
-    }
-};
-
 TEST_F(GatewayPublish, PublishesForABackEndWithoutPublisherAndRule) {
-    Observer observer;
+    BackEnd observer;
     gateway().publish("news:a", "[1]", "mine", observer);
     run();
     EXPECT_EQ(weftd.take(), Lines{"publish 1 news:a [1] mine"});
@@ -265,14 +251,14 @@ TEST_F(GatewayPublish, PublishesForABackEndWithoutPublisherAndRule) {
 
 TEST_F(GatewayPublish, NamesNoPublisherAfterAClientsPublish) {
     say(connect("ann"), publish("chat:a", "", "1"));
-    Observer observer;
+    BackEnd observer;
     gateway().publish("chat:a", "2", {}, observer);
     run();
     EXPECT_EQ(weftd.take(), (Lines{"publish 1 chat:a 1 by ann", "publish 2 chat:a 2"}));
 }
 
 TEST_F(GatewayPublish, TellsABackEndEveryFailureOnce) {
-    Observer none, refused, lost, late;
+    BackEnd none, refused, lost, late;
     gateway().publish("other:a", "1", {}, none);
     EXPECT_EQ(none.heard, Lines{"failed 4007 retry 0"});
     gateway().publish("chat:a", std::string(kMaxData + 1, '1'), {}, late);
@@ -291,9 +277,9 @@ TEST_F(GatewayPublish, TellsABackEndEveryFailureOnce) {
 }
 
 TEST_F(GatewayPublish, NeverCallsWhoCancelled) {
-    auto gone = std::make_unique<Observer>();
-    auto gone_too = std::make_unique<Observer>();
-    Observer stays;
+    auto gone = std::make_unique<BackEnd>();
+    auto gone_too = std::make_unique<BackEnd>();
+    BackEnd stays;
     gateway().publish("chat:a", "1", {}, *gone);
     gateway().publish("chat:a", "1", {}, stays);
     gateway().publish("chat:a", "1", {}, *gone_too);
@@ -311,8 +297,8 @@ TEST_F(GatewayPublish, NeverCallsWhoCancelled) {
 }
 
 TEST_F(GatewayPublish, HoldsToACancelFromWithinAnotherObserversCall) {
-    auto second = std::make_unique<Observer>();
-    Observer first;
+    auto second = std::make_unique<BackEnd>();
+    BackEnd first;
     first.then = [&] {
         gateway().cancel(*second);
         second.reset();
@@ -327,8 +313,8 @@ TEST_F(GatewayPublish, HoldsToACancelFromWithinAnotherObserversCall) {
 }
 
 TEST_F(GatewayPublish, LetsAnObserverPublishAgainAtOnce) {
-    Observer retry;
-    Observer first;
+    BackEnd retry;
+    BackEnd first;
     first.then = [&] { gateway().publish("chat:a", "2", {}, retry); };
     gateway().publish("chat:a", "1", {}, first);
     run();
@@ -350,7 +336,7 @@ TEST_F(GatewayPublish, LetsAnObserverPublishAgainAtOnce) {
 }
 
 TEST_F(GatewayPublish, NumbersRequestsOnwardsAfterALinkWasLost) {
-    Observer before, after;
+    BackEnd before, after;
     gateway().publish("chat:a", "1", {}, before);
     run();
     link_down();
@@ -365,7 +351,7 @@ TEST_F(GatewayPublish, NumbersRequestsOnwardsAfterALinkWasLost) {
 }
 
 TEST_F(GatewayPublish, LimitsTheRequestsThatWeftdOwesAnAnswer) {
-    Observer observer;
+    BackEnd observer;
     for (std::size_t i = 0; i < Gateway::kMaxRequests; ++i) gateway().publish("chat:a", "1", {}, observer);
     EXPECT_EQ(observer.heard, Lines{});
     gateway().publish("chat:a", "1", {}, observer);

@@ -31,11 +31,10 @@ struct RandomClient {
     std::map<std::string, std::pair<std::string, bool>> asked;  // subscribes by id: the channel, echo
 };
 
-struct RandomObserver final : PublishObserver {
+struct RandomObserver final : RequestObserver {
     int heard = 0;
     bool cancelled = false;
-    void on_published(std::string_view, std::string_view) override { ++heard; }
-    void on_failed(const event::Error&) override { ++heard; }
+    void on_answer(const ServerFrame&) override { ++heard; }
 };
 
 class RandomWorld : public BrokerWorld {

@@ -288,22 +288,70 @@ TEST_F(GatewayRevocations, TellsAllItRemembersWithoutCrowdingTheLink) {
     EXPECT_FALSE(gateway().congested());
 }
 
+// --- grants ----------------------------------------------------------------------------------------------------------
+
+TEST_F(GatewayRevocations, GivesAUsersConnectionsOtherGrants) {
+    Client& ann = subscriber("chat:a", "ann");
+    Client& bob = subscriber("chat:a", "bob");
+    tell(revocation(v1::Revocation::GRANT, [](auto& out) {
+        out.set_user("ann");
+        out.set_grants(R"({"channels":{"chat:b":["*"]}})");
+    }));
+    EXPECT_EQ(ann.take(), Lines{"unsubscribed chat:a 4010"});
+    EXPECT_EQ(ask(ann, subscribe("chat:a", "1")), Lines{"error#1 4010"});
+    EXPECT_EQ(ask(ann, subscribe("chat:b", "2")), Lines{"subscribed#2 chat:b @k.0"});
+    EXPECT_EQ(bob.take(), Lines{});
+    EXPECT_EQ(counters.revoked.value(), 0U);
+    Client& late = connect("ann");
+    EXPECT_EQ(ask(late, subscribe("chat:a", "3")), Lines{"subscribed#3 chat:a @k.0"});
+}
+
+TEST_F(GatewayRevocations, GivesConnectionsAnotherEndAndLeavesTheRest) {
+    Client& ann = subscriber("chat:a", "ann");
+    tell(revocation(v1::Revocation::GRANT, [this](auto& out) {
+        out.set_user("ann");
+        out.set_expires_ms((clock.wall + 2s).time_since_epoch().count());
+    }));
+    EXPECT_EQ(ask(ann, publish("chat:a", "", "1")), Lines{});
+    pass(2s + endpoint.leeway);
+    const Lines heard = ann.take();
+    ASSERT_FALSE(heard.empty());
+    EXPECT_EQ(heard.back(), "close 4012 token_expired");
+}
+
+TEST_F(GatewayRevocations, SparesThoseWhoCameAfterAGrantThatIsToldLate) {
+    Client& before = connect_since("ann", clock.wall - 1s);
+    Client& after = connect_since("ann", clock.wall + 1s);
+    v1::Frame late = revocation(v1::Revocation::GRANT, [](auto& out) {
+        out.set_user("ann");
+        out.set_grants(R"({"channels":{}})");
+    });
+    late.mutable_revocation()->set_late(true);
+    tell(late);
+    EXPECT_EQ(ask(before, subscribe("chat:a", "1")), Lines{"error#1 4010"});
+    EXPECT_EQ(ask(after, subscribe("chat:a", "2")), Lines{"subscribed#2 chat:a @k.0"});
+}
+
+TEST_F(GatewayRevocations, IgnoresGrantsThatItCantRead) {
+    Client& ann = connect("ann");
+    tell(revocation(v1::Revocation::GRANT, [](auto& out) {
+        out.set_user("ann");
+        out.set_grants(R"({"channels":7})");
+    }));
+    EXPECT_EQ(ask(ann, subscribe("chat:a", "1")), Lines{"subscribed#1 chat:a @k.0"});
+    EXPECT_NE(logged.back().find("error: can't read the grants of a refresh"), std::string::npos);
+}
+
 class GatewayAndBrokerRevocations : public BrokerGateway {};
 
 TEST_F(GatewayAndBrokerRevocations, AWorkerTellsAWeftdThatForgot) {
-    struct Answer final : PublishObserver {
-        void on_published(std::string_view, std::string_view) override { ++accepted; }
-        void on_failed(const event::Error& error) override { failed = error.message; }
-        int accepted = 0;
-        std::string failed;
-    } answer;
+    BackEnd answer;
     v1::Revocation ban;
     ban.set_kind(v1::Revocation::BAN);
     ban.set_user("ann");
     gateway().revoke(ban, 60s, answer);
     run();
-    EXPECT_EQ(answer.accepted, 1);
-    EXPECT_EQ(answer.failed, "");
+    EXPECT_EQ(answer.heard, Lines{"published  @"});
     link_down();
     weftd.restart();
     int told = 0;
@@ -320,17 +368,13 @@ TEST_F(GatewayAndBrokerRevocations, AWorkerTellsAWeftdThatForgot) {
 }
 
 TEST_F(GatewayAndBrokerRevocations, ABanWithoutATimeIsRefused) {
-    struct Answer final : PublishObserver {
-        void on_published(std::string_view, std::string_view) override {}
-        void on_failed(const event::Error& error) override { code = error.code; }
-        Code code = Code::unknown_error;
-    } answer;
+    BackEnd answer;
     v1::Revocation ban;
     ban.set_kind(v1::Revocation::BAN);
     ban.set_user("ann");
     gateway().revoke(ban, 0s, answer);
     run();
-    EXPECT_EQ(answer.code, Code::invalid_message);
+    EXPECT_EQ(answer.heard, Lines{"failed 4006 retry 0"});
 }
 
 }  // namespace

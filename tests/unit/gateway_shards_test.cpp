@@ -11,6 +11,7 @@ v1::Welcome welcome_of_shard(unsigned shard, unsigned shards) {
     v1::Welcome welcome = welcome_of("node-a");
     welcome.set_shard(shard);
     welcome.set_shards(shards);
+    welcome.set_surveys(true);
     return welcome;
 }
 
@@ -254,6 +255,130 @@ TEST_F(GatewayShards, DoesNotTalkToAShardThatIsAnother) {
     connect_shard(2);
     EXPECT_FALSE(gateway().link(2).up());
     EXPECT_EQ(gateway().links(), 4U) << "the first alone says how many there are";
+}
+
+// --- what all shards are asked
+// ----------------------------------------------------------------------------------------
+
+v1::Frame channels_page(std::uint64_t request, const std::string& channel, const std::string& horizon = {}) {
+    v1::Frame frame;
+    v1::ChannelsPage& page = *frame.mutable_channels_page();
+    page.set_request(request);
+    page.set_horizon(horizon);
+    page.add_nodes("node-a");
+    page.add_channels()->set_channel(channel);
+    page.mutable_channels(0)->set_subscribers(2);
+    return frame;
+}
+
+TEST_F(GatewayShards, AsksAllAndAnswersWhenAllHave) {
+    Client& ann = connect("ann");
+    take_all();
+    EXPECT_EQ(ask(ann, R"({"type":"rpc","id":"1","payload":{"method":"weft.channels","params":{"pattern":"chat:*"}}})"),
+              Lines{});
+    for (unsigned i = 0; i < 4; ++i) EXPECT_EQ(take(i), Lines{"channels 1 chat:* limit 100"}) << i;
+    for (unsigned i = 0; i < 4; ++i) {
+        EXPECT_EQ(ann.take(), Lines{}) << i;
+        shard(i).send(channels_page(1, "chat:" + std::to_string(i), i == 2 ? "chat:2" : ""));
+        run();
+    }
+    EXPECT_EQ(ann.take(), Lines{R"(rpc_response#1 {"channels":[{"channel":"chat:0","subscribers":2},)"
+                                R"({"channel":"chat:1","subscribers":2},{"channel":"chat:2","subscribers":2}],)"
+                                R"("complete":false,"next":"chat:2","nodes":["node-a"],"missing":[]})"});
+    EXPECT_EQ(counters.pending.value(), 0U);
+}
+
+TEST_F(GatewayShards, AnswersOnceWhenAShardFailsOrIsLost) {
+    BackEnd back_end;
+    gateway().survey({Survey::Kind::nodes, {}, {}}, back_end);
+    run();
+    shard(1).send(failed(1, Code::unavailable));
+    run();
+    EXPECT_EQ(back_end.heard, Lines{"failed 4017 retry 0"});
+    cut(3);
+    for (const unsigned i : {0U, 2U}) {
+        v1::Frame page;
+        page.mutable_nodes_page()->set_request(1);
+        shard(i).send(page);
+    }
+    run();
+    EXPECT_EQ(back_end.heard.size(), 1U);
+    EXPECT_EQ(counters.pending.value(), 0U);
+    gateway().survey({Survey::Kind::node, {}, {}}, back_end);
+    EXPECT_EQ(back_end.heard.back(), "failed 4017 retry 1000") << "one is away: the answer would be wrong";
+}
+
+TEST_F(GatewayShards, SaysSoWhenWeftdIsOfAVersionThatCantAnswer) {
+    shards_[2] = std::make_unique<ScriptedWeftd>(clock, [] {
+        v1::Welcome welcome = welcome_of_shard(2, 4);
+        welcome.set_surveys(false);
+        return welcome;
+    }());
+    cut(2);
+    connect_shard(2);
+    take_all();
+    BackEnd back_end;
+    gateway().survey({Survey::Kind::nodes, {}, {}}, back_end);
+    run();
+    EXPECT_EQ(back_end.heard, Lines{"failed 4018 retry 0"});
+    for (unsigned i = 0; i < 4; ++i) EXPECT_EQ(take(i), Lines{}) << i;
+}
+
+TEST_F(GatewayShards, RefusesParametersThatMakeNoSense) {
+    Client& ann = connect("ann");
+    take_all();
+    for (const char* params : {R"({"limit":0})", R"({"pattern":"chat**"})", "[]", R"({"after":7})"}) {
+        EXPECT_EQ(ask(ann, R"({"type":"rpc","id":"1","payload":{"method":"weft.channels","params":)" +
+                               std::string(params) + "}}"),
+                  Lines{"error#1 4006"})
+            << params;
+    }
+    for (unsigned i = 0; i < 4; ++i) EXPECT_EQ(take(i), Lines{}) << i;
+}
+
+// --- what they are told of subscribers
+// ---------------------------------------------------------------------------------
+
+TEST_F(GatewayShards, TellsEachHowManySubscribersItsChannelsHaveOnceASecondAndOnlyWhatChanged) {
+    const std::string first = channel_of(0), third = channel_of(2);
+    pass(1s);
+    Client& ann = connect("ann");
+    Client& bob = connect("bob");
+    for (Client* client : {&ann, &bob}) ask(*client, subscribe(third, "1"));
+    ask(ann, subscribe(first, "2"));
+    take_all();
+    pass(1s);
+    EXPECT_EQ(take(0), Lines{"count connections=2"}) << "one subscriber is taken for granted";
+    EXPECT_EQ(take(2), Lines{"count " + third + "=2"});
+    pass(3s);
+    EXPECT_EQ(take(0), Lines{});
+    EXPECT_EQ(take(2), Lines{});
+    ask(bob, R"({"type":"unsubscribe","id":"3","payload":{"channel":")" + third + R"("}})");
+    ask(bob, subscribe(third, "4"));
+    take_all();
+    pass(1s);
+    EXPECT_EQ(take(2), Lines{}) << "it is what it was";
+    hang_up(bob);
+    run();
+    take_all();
+    pass(1s);
+    EXPECT_EQ(take(0), Lines{"count connections=1"});
+    EXPECT_EQ(take(2), Lines{"count " + third + "=1"});
+}
+
+TEST_F(GatewayShards, TellsAShardThatForgotAllOverAgain) {
+    const std::string third = channel_of(2);
+    for (const char* name : {"ann", "bob"}) ask(connect(name), subscribe(third, "1"));
+    pass(1s);
+    cut(2);
+    connect_shard(2);
+    take_all();
+    pass(1s);
+    EXPECT_EQ(take(2), Lines{"count " + third + "=2"});
+    start(1);
+    pass(2s);
+    const Lines told = take(0);
+    EXPECT_EQ(std::ranges::count(told, "count " + third + "=2 connections=2"), 1) << "also when it is another's now";
 }
 
 }  // namespace

@@ -171,5 +171,29 @@ TEST_F(RevocationsTest, SparesWhoWasAcceptedAfterADisconnectThatIsToldLate) {
     EXPECT_FALSE(known.disconnected("ann", 0, 1, now + 1s, before));
 }
 
+TEST_F(RevocationsTest, GivesAGrantItsEnd) {
+    v1::Revocation grant = about_user(v1::Revocation::GRANT, "ann");
+    grant.set_grants("{}");
+    EXPECT_EQ(issue(grant, 10s).expires_ms(), (now + 10s).time_since_epoch().count());
+    EXPECT_EQ(issue(grant, 0s).expires_ms(), 0) << "as it was";
+    EXPECT_EQ(issue(grant, 10s).until_ms(), (now + Revocations::kRemembered).time_since_epoch().count());
+    grant.set_grants(std::string(8193, ' '));
+    EXPECT_NE(Revocations::check(grant), "");
+}
+
+TEST_F(RevocationsTest, BoundsTheBytesOfGrants) {
+    const std::size_t most = Revocations::kMaxGrantBytes / 8192;
+    EXPECT_EQ(known.add(issue(about_user(v1::Revocation::BAN, "eve")), now), Revocations::Added::news);
+    for (std::size_t i = 0; i < most + 10; ++i) {
+        v1::Revocation grant = about_user(v1::Revocation::GRANT, "user-" + std::to_string(i));
+        grant.set_grants(std::string(8192, ' '));
+        EXPECT_EQ(known.add(issue(grant), now), Revocations::Added::news);
+        // The same about the same takes its place.
+        EXPECT_EQ(known.add(issue(grant), now), Revocations::Added::news);
+    }
+    EXPECT_EQ(known.size(), most + 1) << "the oldest went, but no ban";
+    EXPECT_TRUE(banned("eve"));
+}
+
 }  // namespace
 }  // namespace weft

@@ -1,0 +1,167 @@
+// Answers of shards and nodes, put together; and the names of a node's channels in order.
+#include "weft/survey.hpp"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "broker/subscriber_counts.hpp"
+
+namespace weft {
+namespace {
+
+v1::ChannelsPage page_of(const std::vector<std::pair<std::string, std::uint64_t>>& channels,
+                         const std::string& horizon = {}) {
+    v1::ChannelsPage page;
+    for (const auto& [name, subscribers] : channels) {
+        auto& entry = *page.add_channels();
+        entry.set_channel(name);
+        entry.set_subscribers(subscribers);
+    }
+    page.set_horizon(horizon);
+    return page;
+}
+
+std::string text_of(const v1::ChannelsPage& page) {
+    std::string text;
+    for (const auto& entry : page.channels()) text += entry.channel() + "=" + std::to_string(entry.subscribers()) + " ";
+    return text + (page.horizon().empty() ? "end" : "> " + page.horizon());
+}
+
+TEST(MergeChannels, AddsUpSubscribersInTheOrderOfNames) {
+    const v1::ChannelsPage pages[] = {page_of({{"b", 1}, {"d", 2}}), page_of({{"a", 5}, {"d", 3}})};
+    EXPECT_EQ(text_of(merge_channels(pages, 10)), "a=5 b=1 d=5 end");
+}
+
+TEST(MergeChannels, EndsWhereTheFirstOfThemHasNotLookedFurther) {
+    const v1::ChannelsPage pages[] = {page_of({{"a", 1}, {"c", 1}}, "c"), page_of({{"b", 1}, {"c", 1}, {"d", 1}})};
+    EXPECT_EQ(text_of(merge_channels(pages, 10)), "a=1 b=1 c=2 > c") << "d may have more subscribers at the first";
+    const v1::ChannelsPage short_of[] = {page_of({}, "c"), page_of({{"d", 1}})};
+    EXPECT_EQ(text_of(merge_channels(short_of, 10)), "> c") << "an empty page that isn't the last";
+}
+
+TEST(MergeChannels, CutsAtTheLimitAndGoesOnBehindIt) {
+    const v1::ChannelsPage pages[] = {page_of({{"a", 1}, {"b", 1}}, "b"), page_of({{"a", 1}, {"c", 1}})};
+    EXPECT_EQ(text_of(merge_channels(pages, 1)), "a=2 > a");
+}
+
+TEST(MergeChannels, NamesANodeAsMissingWhenOneOfItsShardsIs) {
+    v1::ChannelsPage pages[2];
+    pages[0].add_nodes("a");
+    pages[0].add_nodes("b");
+    pages[1].add_nodes("a");
+    pages[1].add_missing("b");
+    const v1::ChannelsPage all = merge_channels(pages, 10);
+    ASSERT_EQ(all.nodes_size(), 1);
+    EXPECT_EQ(all.nodes(0), "a");
+    ASSERT_EQ(all.missing_size(), 1);
+    EXPECT_EQ(all.missing(0), "b");
+}
+
+TEST(MergeNodes, AddsUpShardsOfOneNodeAndKeepsWhoAnswersFirst) {
+    v1::NodesPage pages[2];
+    for (v1::NodesPage& page : pages) {
+        for (const char* name : {"b", "a"}) {
+            v1::NodeInfo& node = *page.add_nodes();
+            node.set_node(name);
+            node.set_up(true);
+            node.set_workers(2);
+            node.set_channels(3);
+            node.set_published(10);
+        }
+    }
+    pages[1].mutable_nodes(1)->set_up(false);
+    const v1::NodesPage all = merge_nodes(pages);
+    ASSERT_EQ(all.nodes_size(), 2);
+    EXPECT_EQ(all.nodes(0).node(), "b");
+    EXPECT_TRUE(all.nodes(0).up());
+    EXPECT_EQ(all.nodes(0).workers(), 2U) << "each worker has a link to every shard";
+    EXPECT_EQ(all.nodes(0).channels(), 6U);
+    EXPECT_EQ(all.nodes(0).published(), 20U);
+    EXPECT_FALSE(all.nodes(1).up()) << "one of its shards is away";
+}
+
+// --- a node's channels
+// ------------------------------------------------------------------------------------------------
+
+constexpr LinkId kWorker = 1, kOther = 2;
+
+class SubscriberCountsTest : public testing::Test {
+protected:
+    SubscriberCountsTest() {
+        counts.on_worker_up(kWorker);
+        counts.on_worker_up(kOther);
+    }
+    Channel& channel(const std::string& name) { return *table.find_or_create(name); }
+    std::string read(const char* pattern, std::string_view after = {}, std::size_t limit = 1000) {
+        v1::ChannelsPage page;
+        std::optional<ChannelPattern> parsed;
+        if (pattern != nullptr) parsed = *ChannelPattern::parse(pattern);
+        counts.read(parsed ? &*parsed : nullptr, after, limit, page);
+        return text_of(page);
+    }
+    std::mt19937_64 random{1};
+    ChannelTable table{100'000, std::chrono::milliseconds(1000), [this] { return random(); }};
+    SubscriberCounts counts;
+};
+
+TEST_F(SubscriberCountsTest, TakesOneForGrantedUntilAWorkerSaysMore) {
+    counts.enter(kWorker, channel("b"));
+    counts.enter(kOther, channel("b"));
+    counts.enter(kOther, channel("a"));
+    EXPECT_EQ(read(nullptr), "a=1 b=2 end");
+    counts.set(kWorker, channel("b"), 7);
+    EXPECT_EQ(read(nullptr), "a=1 b=8 end");
+    counts.set(kWorker, channel("b"), 1);
+    EXPECT_EQ(read(nullptr), "a=1 b=2 end");
+    counts.set(kWorker, channel("b"), 3);
+    counts.leave(kWorker, channel("b"));
+    EXPECT_EQ(read(nullptr), "a=1 b=1 end") << "all that it said goes with it";
+    counts.leave(kOther, channel("b"));
+    EXPECT_EQ(read(nullptr), "a=1 end");
+    EXPECT_EQ(counts.channels(), 1U);
+    EXPECT_EQ(counts.subscriptions(), 1U);
+}
+
+TEST_F(SubscriberCountsTest, IgnoresLinksThatAreNoWorkers) {
+    counts.enter(99, channel("a"));
+    counts.set(99, channel("a"), 5);
+    counts.leave(99, channel("a"));
+    counts.set_connections(99, 5);
+    EXPECT_EQ(read(nullptr), "end");
+    EXPECT_EQ(counts.connections(), 0U);
+}
+
+TEST_F(SubscriberCountsTest, ForgetsTheConnectionsOfAWorkerThatIsGone) {
+    counts.set_connections(kWorker, 5);
+    counts.set_connections(kWorker, 4);
+    counts.set_connections(kOther, 1);
+    EXPECT_EQ(counts.connections(), 5U);
+    counts.on_worker_down(kWorker);
+    EXPECT_EQ(counts.connections(), 1U);
+}
+
+TEST_F(SubscriberCountsTest, PagesThroughThoseThatMatch) {
+    for (const char* name : {"chat:a", "chat:b", "chat:c", "chat:c:d", "news:a", "a"})
+        counts.enter(kWorker, channel(name));
+    EXPECT_EQ(read("chat:*"), "chat:a=1 chat:b=1 chat:c=1 end");
+    EXPECT_EQ(read("chat:*", {}, 2), "chat:a=1 chat:b=1 > chat:b");
+    EXPECT_EQ(read("chat:*", "chat:b", 2), "chat:c=1 end");
+    EXPECT_EQ(read("chat:**", "chat:b"), "chat:c=1 chat:c:d=1 end");
+    EXPECT_EQ(read("*:a"), "chat:a=1 news:a=1 end");
+    EXPECT_EQ(read("chat:*", "z"), "end");
+    EXPECT_EQ(read(nullptr, {}, 6), "a=1 chat:a=1 chat:b=1 chat:c=1 chat:c:d=1 news:a=1 end");
+}
+
+TEST_F(SubscriberCountsTest, LooksAtABoundedNumberOfNamesForOnePage) {
+    for (std::size_t i = 0; i < SubscriberCounts::kMaxExamined + 10; ++i) {
+        counts.enter(kWorker, channel("x:" + std::to_string(100'000 + i)));
+    }
+    counts.enter(kWorker, channel("y:wanted"));
+    const std::string last = "x:" + std::to_string(100'000 + SubscriberCounts::kMaxExamined - 1);
+    EXPECT_EQ(read("*:wanted"), "> " + last) << "an empty page that isn't the last";
+    EXPECT_EQ(read("*:wanted", last), "y:wanted=1 end");
+}
+
+}  // namespace
+}  // namespace weft
