@@ -2,7 +2,7 @@
 // the other and resumes each of them where it stood.
 import { WeftConnection } from './connection.js';
 import { nodes, ticketFor } from './nodes.js';
-import { $, element, setText, showStatus } from './page.js';
+import { $, element, leadTo, setText, showStatus } from './page.js';
 import { Room, hueOf } from './room.js';
 
 const ECHO_EVERY_MS = 2_000;
@@ -87,13 +87,20 @@ function turnTo(room) {
   history.replaceState(null, '', `#${encodeURIComponent(room.name)}`);
   $('log').replaceChildren(room.log);
   $('scroller').scrollTop = $('scroller').scrollHeight;
-  $('curl').textContent =
-    `curl -H 'Content-Type: application/json' \\\n  -d '{"text":"Hello from the shell"}' \\\n  ${new URL(`publish/${room.channel}`, connection.node)}`;
-  const other = nodes.find((node) => node !== nodes[0]);
-  $('elsewhere').hidden = !other;
-  if (other) $('other').href = `${other}#${encodeURIComponent(room.name)}`;
+  showPlaces();
   listRooms();
   showRoom(room);
+}
+
+/** Shows what depends on the room and on the node that serves it now. */
+function showPlaces() {
+  const { node } = connection;
+  const address = new URL(`publish/${current.channel}`, node);
+  $('curl').textContent = `curl -H 'Content-Type: application/json' \\\n  -d '{"text":"Hello from the shell"}' \\\n  ${address}`;
+  const other = nodes.find((one) => one !== node);
+  $('elsewhere').hidden = !other;
+  if (other) $('other').href = `${other}#${encodeURIComponent(current.name)}`;
+  leadTo(node);
 }
 
 function listRooms() {
@@ -160,6 +167,7 @@ function onState(detail) {
       wasOpen = true;
       $('node').textContent = detail.node || 'a node whose broker is away';
       showStatus('open', 'connected');
+      showPlaces();
       $('door').hidden = true;
       if ($('hall').hidden) {
         $('hall').hidden = false;

@@ -21,6 +21,11 @@ export function showStatus(state, text) {
   setText($('status'), text);
 }
 
+/** Lets the links between the pages lead to this node: the one that this page came from may be gone. */
+export function leadTo(node) {
+  for (const link of document.querySelectorAll('.pages a')) link.href = new URL(new URL(link.href).pathname, node);
+}
+
 export function randomId() {
   return [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }

@@ -2,7 +2,7 @@
 // has come when the screen is painted; the DOM gets a few updates a second.
 import { WeftConnection } from './connection.js';
 import { nodes, ticketFor } from './nodes.js';
-import { $, animate, colour, element, prepare, setText, showStatus } from './page.js';
+import { $, animate, colour, element, leadTo, prepare, setText, showStatus } from './page.js';
 
 const SYMBOLS = 'AMBR BOLT CORD DENM EYLT FELT GAUZ HEMP INKL JUTE KNIT LINN MOHR NYLN ORGN PLSH QILT RAYN SILK TWLL'.split(' ');
 const WINDOW_MS = 60_000;
@@ -88,6 +88,7 @@ connection.addEventListener('state', ({ detail }) => {
     $('node').textContent = detail.node || 'a node whose broker is away';
     lastUpdate = performance.now();
     showStatus('open', 'connected');
+    leadTo(connection.node);
     watch();
   } else if (detail.state === 'waiting') {
     showStatus('waiting', `reconnecting in ${(detail.wait / 1000).toFixed(1)} s`);

@@ -55,10 +55,10 @@ export async function startNodes(templates = path.join(tree, 'demo'), more = {})
   };
 }
 
-/** The demo for tests that kill nodes: they come back soon, and at ports where nobody else looks for free ones meanwhile. */
+/** The demo for tests that kill nodes: they come back after long enough to be missed, at ports where nobody else looks for free ones meanwhile. */
 export function startMortalNodes() {
   const port = 10_000 + Math.floor(Math.random() * 20_000);
-  return startNodes(undefined, { WEFT_RUN_RESTART: '3', WEFT_RUN_PORT: String(port) });
+  return startNodes(undefined, { WEFT_RUN_RESTART: '8', WEFT_RUN_PORT: String(port) });
 }
 
 /** A ticket from the demo's endpoint on this node. */

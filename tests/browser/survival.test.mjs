@@ -123,6 +123,8 @@ test('what is said while a node dies is there when the page is back', { timeout:
   await bob.getByLabel('Message', { exact: true }).pressSequentially('So it');
   await ada.getByText('Bob is typing…').waitFor();
   await picture(ada, 'survival', 'demo-chat.png');
+  assert.equal(await ada.getByRole('link', { name: 'other node' }).getAttribute('href'), `${demo.nodes[0]}#lobby`);
+  assert.equal(await ada.getByRole('link', { name: 'Status' }).getAttribute('href'), `${demo.nodes[1]}status.html`);
   await back;
   await ada.context().close();
   await bob.context().close();
