@@ -16,8 +16,9 @@ trap '' PIPE                     # a node that went is an error of printf, not o
 exec {demand}<> <(:)             # a pipe that never ends
 while [[ $# -gt 0 ]]; do
     ports+=("$1")
-    # One at each node, since either may go. It waits for its weftd as long as it has to.
-    setpriv --pdeathsig TERM "$weftctl" subscribe ticker:demand --json --sidecar "$2" 1>&"$demand" 2>/dev/null &
+    # One at each node, since either may go. It waits for its weftd as long as it has to; what it says on stderr, such as that
+    # it may have missed something, is no demand.
+    setpriv --pdeathsig TERM "$weftctl" subscribe ticker:demand --sidecar "$2" 1>&"$demand" 2>/dev/null &
     shift 2
 done
 trap 'trap - TERM; kill $(jobs -p) 2>/dev/null; exit 0' TERM INT

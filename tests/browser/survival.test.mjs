@@ -105,12 +105,12 @@ test('what is said while a node dies is there when the page is back', { timeout:
   const ada = await visit(browser, demo, demo.nodes[0], { viewport: { width: 1100, height: 640 } });
   const bob = await visit(browser, demo, demo.nodes[1]);
   await join(ada, 'Ada', 'lobby');
-  await join(bob, 'Bob', 'lobby');
+  await join(bob, 'Ben', 'lobby'); // not Bob, who may still be taken for a member that is soon back
   await ada.getByLabel('Another room').fill('deploys');
   await ada.getByLabel('Another room').press('Enter');
   await ada.getByText('You are in chat:deploys.').waitFor();
   await ada.getByRole('button', { name: 'lobby' }).click();
-  await ada.getByText('Bob is here.').waitFor();
+  await ada.getByText('Ben is here.').waitFor();
   await say(ada, 'I am on node A. Kill it, please.');
   await hear(bob, 'I am on node A. Kill it, please.');
   const { back } = demo.kill('A');
@@ -121,7 +121,7 @@ test('what is said while a node dies is there when the page is back', { timeout:
   assert.equal(await hear(bob, 'And I go on, on node B.'), 'Ada');
   await servedBy(ada, 'demo-b');
   await bob.getByLabel('Message', { exact: true }).pressSequentially('So it');
-  await ada.getByText('Bob is typing…').waitFor();
+  await ada.getByText('Ben is typing…').waitFor();
   await picture(ada, 'survival', 'demo-chat.png');
   assert.equal(await ada.getByRole('link', { name: 'other node' }).getAttribute('href'), `${demo.nodes[0]}#lobby`);
   assert.equal(await ada.getByRole('link', { name: 'Status' }).getAttribute('href'), `${demo.nodes[1]}status.html`);
