@@ -1,7 +1,7 @@
 # The front door. Each target is a script in scripts/; this file only says which, and what it needs first.
 # Everything that is made lands in build/ (and in tests/browser and clients/typescript, node_modules and dist).
 .DEFAULT_GOAL := help
-.PHONY: help run test build deps check conformance compat bench install api format clean
+.PHONY: help run test build deps check conformance compat bench install api screenshots format clean
 
 PREFIX  ?= /usr
 DESTDIR ?=
@@ -50,6 +50,12 @@ install:  ## install module, weftd, weftctl, unit and sample configurations (PRE
 api:  ## write the reference of the TypeScript client, from its source, to build/api/typescript
 	@scripts/npm-ci.sh clients/typescript
 	@cd clients/typescript && npm run --silent api
+
+screenshots:  ## take anew the pictures of the demo that docs/ has, in Chromium
+	@scripts/deps.sh build test
+	@scripts/build.sh run
+	@scripts/npm-ci.sh
+	@WEFT_SCREENSHOTS=docs node --test --test-concurrency=1 tests/browser/survival.test.mjs tests/browser/boards.test.mjs
 
 format:  ## clang-format our C++ in place
 	@scripts/format.sh

@@ -41,7 +41,7 @@ std::string claims_for(std::string_view name, std::chrono::system_clock::time_po
     weft::append_json_string(claims, name);
     claims += R"(,"iat":)" + std::to_string(issued.count());
     claims += R"(,"exp":)" + std::to_string((issued + kLifetime).count());
-    claims += R"(,"channels":{"chat:*":["subscribe","publish","signal"]},"rpc":["weft.*"]})";
+    claims += R"(,"channels":{"chat:*":["subscribe","publish","signal","presence","history"]},"rpc":["weft.*"]})";
     return claims;
 }
 

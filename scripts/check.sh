@@ -51,7 +51,7 @@ sanitized() {
 
 look_format() { "$root/scripts/format.sh" --check; }
 look_scripts() {
-    shellcheck -x "$root"/scripts/*.sh "$root/.ci/run" "$root"/tests/build/*.sh "$root"/bench/run.sh
+    shellcheck -x "$root"/scripts/*.sh "$root/.ci/run" "$root"/tests/build/*.sh "$root"/bench/run.sh "$root"/demo/feed.sh
 }
 look_asan() { sanitized asan address,undefined; }
 look_tsan() { sanitized tsan thread; }

@@ -1,44 +1,55 @@
-// A connection to Weft (subprotocol weft.v1.json) that comes back by itself.
+// A connection to Weft (subprotocol weft.v1.json) that comes back by itself, to another node if one is gone.
 //
 // It fetches a fresh ticket for every attempt, waits between attempts with full jitter, and subscribes again from the
 // last position of each channel, so that what history still holds is delivered. What the server sends unasked arrives as
-// events named as the frame's type ("event", "signal", "gap", …) with the payload in `detail`; "subscribed" tells with
+// events named as the frame's type ("event", "signal", "join", …) with the payload in `detail`; "subscribed" tells with
 // `resumed` whether a position was given; "refused" that a channel can't be had; "state" how the connection stands.
+//
+// It is short to be read beside docs/protocol.md. Pages of your own rather use clients/typescript, which does more.
 
 const SUBPROTOCOL = 'weft.v1.json';
 const FIRST_WAIT_MS = 500;
-const LONGEST_WAIT_MS = 20_000;
+const LONGEST_WAIT_MS = 10_000;
 const ANSWER_LIMIT_MS = 10_000;
 const OPEN_LIMIT_MS = 10_000;
+const PUBLISH_LIMIT_MS = 60_000; // until a publication that is not answered is given up
+const OUTBOX_LIMIT = 200;
 
 // Codes after which another attempt can't succeed, whatever the ticket.
 const FINAL_CODES = new Set([4003, 4009, 4013]);
 const TOKEN_EXPIRED = 4012;
+const FOR_NOW = new Set([4004, 4017]); // refused, but not for good
 
 export class WeftError extends Error {
-  constructor({ code, reason, message }) {
+  constructor({ code, reason, message, retry_after_ms: wait }) {
     super(message || reason || `error ${code}`);
     this.code = code;
     this.reason = reason;
+    this.wait = wait;
   }
 }
 
 export class WeftConnection extends EventTarget {
-  #url;
+  #nodes;
+  #current = 0; // which of the nodes
   #ticket;
   #socket = null;
   #positions = new Map(); // channel -> last position, '' before the first
   #answers = new Map(); // command id -> {resolve, reject, timer}
+  #outbox = new Map(); // message id -> publication that is not answered yet
   #nextId = 1;
   #attempts = 0;
   #timer = 0;
   #closed = true;
   #afterMs = 0; // what a `reconnect` frame asked for
 
-  /** `ticket` is an async function that returns a fresh ticket; what it throws with `final` set ends the attempts. */
-  constructor(url, ticket) {
+  /**
+   * `nodes`: base addresses, of which the next is tried when one fails. `ticket(node)` resolves with a fresh ticket; what it throws
+   * with `final` set ends the attempts.
+   */
+  constructor(nodes, ticket) {
     super();
-    this.#url = url;
+    this.#nodes = nodes;
     this.#ticket = ticket;
   }
 
@@ -54,6 +65,8 @@ export class WeftConnection extends EventTarget {
     clearTimeout(this.#timer);
     this.#socket?.close(1000);
     this.#drop('closed');
+    for (const { timer } of this.#outbox.values()) clearTimeout(timer);
+    this.#outbox.clear();
     this.#tell('state', { state: 'closed' });
   }
 
@@ -61,14 +74,38 @@ export class WeftConnection extends EventTarget {
     return this.#socket !== null;
   }
 
+  /** The base address of the node that is connected to, or tried. */
+  get node() {
+    return this.#nodes[this.#current];
+  }
+
   subscribe(channel) {
-    if (!this.#positions.has(channel)) this.#positions.set(channel, '');
+    if (this.#positions.has(channel)) return;
+    this.#positions.set(channel, '');
     if (this.ready) this.#resume(channel);
   }
 
-  /** Resolves with {message_id, position} once the broker has it. */
+  unsubscribe(channel) {
+    if (this.#positions.delete(channel) && this.ready) this.#send({ type: 'unsubscribe', payload: { channel } });
+  }
+
+  /**
+   * Resolves once a node has it. Until then it is repeated, through reconnects and at other nodes, under the one message
+   * id by which nodes know it again: so it is delivered once.
+   */
   publish(channel, data, messageId) {
-    return this.#ask('publish', { channel, data, message_id: messageId });
+    return new Promise((resolve, reject) => {
+      if (this.#outbox.size >= OUTBOX_LIMIT) return reject(new Error('too much waits already'));
+      const done = (settle) => (value) => {
+        clearTimeout(publication.timer);
+        this.#outbox.delete(messageId);
+        settle(value);
+      };
+      const publication = { payload: { channel, data, message_id: messageId }, resolve: done(resolve), reject: done(reject) };
+      publication.timer = setTimeout(() => publication.reject(new Error('no answer')), PUBLISH_LIMIT_MS);
+      this.#outbox.set(messageId, publication);
+      if (this.ready) this.#offer(publication);
+    });
   }
 
   /** Never answered, never kept: for what is only true this moment. */
@@ -80,19 +117,45 @@ export class WeftConnection extends EventTarget {
     return (await this.#ask('rpc', { method, params })).result;
   }
 
+  /** All events that the channel's history holds, oldest first. */
+  async history(channel) {
+    const events = [];
+    let page;
+    do {
+      page = await this.#ask('history', { channel, ...(page && { after: page.position }) });
+      events.push(...page.events);
+    } while (!page.complete && page.events.length > 0);
+    return events;
+  }
+
+  /** All members of a channel. */
+  async presence(channel) {
+    const members = [];
+    let page;
+    do {
+      page = await this.#ask('presence', { channel, ...(page && { after: members.at(-1).id }) });
+      members.push(...(page.members ?? []));
+    } while (page.complete === false && members.length > 0);
+    return members;
+  }
+
   async #connect() {
     this.#tell('state', { state: 'connecting' });
+    const node = this.node;
     let ticket;
     try {
-      ticket = await this.#ticket();
+      ticket = await this.#ticket(node);
     } catch (error) {
+      if (this.#closed) return;
       if (error.final) return this.#giveUp(error.message);
       return this.#retry('no ticket');
     }
     if (this.#closed) return;
 
     // A browser can't send a header with a WebSocket, so the ticket travels as a subprotocol that is never echoed.
-    const socket = new WebSocket(this.#url, [SUBPROTOCOL, `bearer.${ticket}`]);
+    const address = new URL('ws', node);
+    address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:';
+    const socket = new WebSocket(address, [SUBPROTOCOL, `bearer.${ticket}`]);
     let lastError = null;
     const opening = setTimeout(() => socket.close(), OPEN_LIMIT_MS);
     socket.onmessage = ({ data }) => {
@@ -105,6 +168,7 @@ export class WeftConnection extends EventTarget {
         this.#attempts = 0;
         this.#tell('state', { state: 'open', ...frame.payload });
         for (const channel of this.#positions.keys()) this.#resume(channel);
+        for (const publication of this.#outbox.values()) this.#offer(publication);
         return;
       }
       this.#receive(frame);
@@ -139,7 +203,7 @@ export class WeftConnection extends EventTarget {
   async #refresh() {
     const socket = this.#socket;
     try {
-      const token = await this.#ticket();
+      const token = await this.#ticket(this.node);
       if (socket !== null && this.#socket === socket) await this.#ask('refresh', { token });
     } catch {
       // The server then ends the connection, and the next one has a fresh ticket.
@@ -152,9 +216,26 @@ export class WeftConnection extends EventTarget {
     this.#ask('subscribe', resumed ? { channel, position } : { channel }).then(
       (payload) => this.#tell('subscribed', { ...payload, resumed }),
       (error) => {
-        if (error.code) this.#tell('refused', { channel, error });
+        if (!error.code) return;
+        if (FOR_NOW.has(error.code)) this.#later(error, () => this.#positions.has(channel) && this.#resume(channel));
+        else this.#tell('refused', { channel, error });
       },
     );
+  }
+
+  #offer(publication) {
+    const waits = () => this.#outbox.has(publication.payload.message_id);
+    this.#ask('publish', publication.payload).then(publication.resolve, (error) => {
+      if (FOR_NOW.has(error.code)) this.#later(error, () => waits() && this.#offer(publication));
+      else if (error.code) publication.reject(error);
+      // Without a code the connection is gone; the next one offers it again.
+    });
+  }
+
+  /** Does it after what the server wishes, unless the connection is another by then, which does it by itself. */
+  #later(error, what) {
+    const socket = this.#socket;
+    setTimeout(() => socket !== null && this.#socket === socket && what(), error.wait ?? 1000);
   }
 
   #ask(type, payload) {
@@ -196,6 +277,7 @@ export class WeftConnection extends EventTarget {
   }
 
   #retry(why) {
+    this.#current = (this.#current + 1) % this.#nodes.length;
     const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#attempts++);
     const wait = this.#afterMs || Math.random() * longest;
     this.#afterMs = 0;

@@ -6,14 +6,12 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { launchChromium } from './chromium.mjs';
-import { build, post, startNodes } from './nodes.mjs';
+import { post, startNodes } from './nodes.mjs';
+import { hear, join, members, phone, picture, say, visit } from './pages.mjs';
 
-const screenshots = path.join(build, 'screenshots');
-const phone = { width: 390, height: 844 };
 let demo, browser;
 
 before(async () => {
-  fs.mkdirSync(screenshots, { recursive: true });
   demo = await startNodes();
   browser = await launchChromium();
 });
@@ -22,51 +20,9 @@ after(async () => {
   await demo?.stop();
 });
 
-/** A page on a node, whose errors and requests to other hosts are collected in `faults`. */
-async function visit(node, options = {}) {
-  const context = await browser.newContext(options);
-  const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
-  page.faults = [];
-  page.on('pageerror', (error) => page.faults.push(String(error)));
-  page.on('console', (message) => {
-    if (message.type() === 'error') page.faults.push(message.text());
-  });
-  page.on('request', (request) => {
-    if (new URL(request.url()).host !== new URL(node).host) page.faults.push(`asked ${request.url()}`);
-  });
-  await page.goto(node);
-  return page;
-}
-
-async function join(page, name, room) {
-  await page.getByLabel('Your name').fill(name);
-  await page.getByLabel('Room', { exact: true }).fill(room);
-  await page.getByRole('button', { name: 'Join' }).click();
-  await page.locator('#status[data-state=open]').waitFor();
-  await page.getByText(`You are in chat:${room}.`).waitFor();
-}
-
-async function say(page, text) {
-  await page.getByLabel('Message', { exact: true }).fill(text);
-  await page.getByRole('button', { name: 'Send' }).click();
-}
-
-/** Waits for a message with exactly this text; resolves with its author. */
-async function hear(page, text, kind = 'theirs') {
-  const message = page.locator(`.message.${kind}:not(.on-its-way)`).filter({ has: page.getByText(text, { exact: true }) });
-  await message.waitFor();
-  assert.equal(await message.count(), 1);
-  return message.getAttribute('data-author');
-}
-
-async function picture(page, name) {
-  await page.screenshot({ path: path.join(screenshots, `${name}.png`) });
-}
-
 test('two pages on two nodes talk to each other', async () => {
-  const ada = await visit(demo.nodes[0]);
-  const bob = await visit(demo.nodes[1], { viewport: phone, isMobile: true, hasTouch: true });
+  const ada = await visit(browser, demo, demo.nodes[0]);
+  const bob = await visit(browser, demo, demo.nodes[1], { viewport: phone, isMobile: true, hasTouch: true });
   await picture(ada, 'join-desktop');
   await picture(bob, 'join-phone');
   await join(ada, 'Ada', 'tea');
@@ -109,9 +65,59 @@ test('two pages on two nodes talk to each other', async () => {
   await bob.context().close();
 });
 
+test('who joins is shown what was said before, and who is here', async () => {
+  const ada = await visit(browser, demo, demo.nodes[0]);
+  await join(ada, 'Ada', 'library');
+  await ada.getByText('You are in chat:library.').waitFor();
+  for (const text of ['one', 'two', 'three']) await say(ada, text);
+  await hear(ada, 'three', 'mine');
+
+  const bob = await visit(browser, demo, demo.nodes[1]);
+  await join(bob, 'Bob', 'library');
+  assert.deepEqual(await bob.locator('.message .text').allTextContents(), ['one', 'two', 'three']);
+  await ada.getByText('Bob is here.').waitFor();
+  await bob.locator('#members li').nth(1).waitFor();
+  assert.deepEqual(await members(ada), ['Ada (you)', 'Bob']);
+  assert.deepEqual(await members(bob), ['Ada', 'Bob (you)']);
+
+  await bob.context().close();
+  await ada.getByText('Bob has left.').waitFor();
+  assert.deepEqual(await members(ada), ['Ada (you)']);
+  assert.deepEqual(ada.faults, []);
+  await ada.context().close();
+});
+
+test('one page is in several rooms, and counts what it has not shown yet', async () => {
+  const ada = await visit(browser, demo, demo.nodes[0]);
+  const bob = await visit(browser, demo, demo.nodes[1]);
+  await join(ada, 'Ada', 'north');
+  await join(bob, 'Bob', 'south');
+  await ada.getByLabel('Another room').fill('south');
+  await ada.getByLabel('Another room').press('Enter');
+  await ada.getByText('You are in chat:south.').waitFor();
+  await ada.getByRole('button', { name: 'north' }).click();
+  await say(bob, 'Is it cold up there?');
+  await say(bob, 'It is raining here.');
+  await ada.getByRole('button', { name: 'south 2 unread' }).waitFor();
+  assert.equal(await ada.locator('.message').count(), 0);
+
+  await ada.getByRole('button', { name: 'south' }).click();
+  assert.equal(await hear(ada, 'It is raining here.'), 'Bob');
+  await ada.getByRole('button', { name: 'south', exact: true }).waitFor();
+  await say(ada, 'Snow.');
+  assert.equal(await hear(bob, 'Snow.'), 'Ada');
+
+  await ada.getByRole('button', { name: 'Leave' }).click();
+  await bob.getByText('Ada has left.').waitFor();
+  assert.deepEqual(await ada.locator('#rooms li').allTextContents(), ['north']);
+  assert.deepEqual([...ada.faults, ...bob.faults], []);
+  await ada.context().close();
+  await bob.context().close();
+});
+
 test('markup in names and messages stays text', async () => {
-  const ada = await visit(demo.nodes[0]);
-  const eve = await visit(demo.nodes[1]);
+  const ada = await visit(browser, demo, demo.nodes[0]);
+  const eve = await visit(browser, demo, demo.nodes[1]);
   await join(ada, 'Ada', 'markup');
   await join(eve, '<b onclick=alert(1)>Eve</b>', 'markup');
   const attack = '<img src=x onerror="document.title=\'taken\'"><script>document.title="taken"</script>';
@@ -125,8 +131,8 @@ test('markup in names and messages stays text', async () => {
 });
 
 test('a page whose nginx worker is killed comes back by itself and goes on', async () => {
-  const ada = await visit(demo.nodes[0]);
-  const bob = await visit(demo.nodes[1]);
+  const ada = await visit(browser, demo, demo.nodes[0]);
+  const bob = await visit(browser, demo, demo.nodes[1]);
   await join(ada, 'Ada', 'crash');
   await join(bob, 'Bob', 'crash');
 
@@ -146,7 +152,7 @@ test('a page whose nginx worker is killed comes back by itself and goes on', asy
 });
 
 test('a name that the ticket endpoint refuses is told on the form', async () => {
-  const page = await visit(demo.nodes[0]);
+  const page = await visit(browser, demo, demo.nodes[0]);
   await page.getByLabel('Your name').fill('Bell\u0007');
   await page.getByRole('button', { name: 'Join' }).click();
   await page.getByRole('alert').filter({ hasText: 'control character' }).waitFor();
