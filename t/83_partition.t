@@ -61,11 +61,12 @@ sub members {
     return join ' ', sort @members;
 }
 
-# Seconds until what the block returns for each node is the same string everywhere, and fits.
+# Seconds until what the block returns for each node is the same string everywhere, and fits. A node whose weftd stood still
+# may not answer yet.
 sub seconds_until_same {
     my ($what, $expected, $look) = @_;
     my ($began, @seen) = time;
-    my $same = wait_for { @seen = map { $look->($_) } @nodes; !grep { !$expected->($_) || $_ ne $seen[0] } @seen };
+    my $same = wait_for { @seen = map { eval { $look->($_) } // "no answer: $@" } @nodes; !grep { !$expected->($_) || $_ ne $seen[0] } @seen };
     ok($same, "$what are the same on all nodes") or diag(join "\n", @seen);
     return time - $began;
 }
