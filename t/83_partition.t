@@ -110,6 +110,7 @@ for my $fault (@faults) {
     my ($what, $break, $mend, $victim) = @$fault;
     check "$what: what may have been missed is told, and afterwards all nodes hold the same" => sub {
         my $channel = 'room:' . int rand 1e9;
+        $_->wait_linked for @nodes;
         my %client  = map { $_ => $node{$_}->client(sub => "user-$_") } @names;
         $client{$_}->subscribe($channel) for @names;
         my $all = join ' ', map { "user-$_" } @names;
