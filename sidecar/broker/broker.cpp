@@ -65,6 +65,7 @@ void Broker::State::from_worker(LinkId link, Link& from, const v1::Frame& frame,
         case v1::Frame::kMemberCount: return presence.count(link, frame.member_count(), now);
         case v1::Frame::kReadMembers: return presence.read(link, frame.read_members());
         case v1::Frame::kSubscriptions: return on_subscriptions(link, from, frame.subscriptions());
+        case v1::Frame::kMark: return on_mark(link, from, frame.mark());
         default: return from_dialer(link, from, frame, now);
     }
 }
@@ -112,7 +113,7 @@ Broker::Broker(BrokerSettings settings, std::function<std::uint64_t()> random, O
 
 Broker::~Broker() = default;
 
-void Broker::on_link_up(LinkId link, LinkRole role, std::string_view name, Instant now) {
+void Broker::on_link_up(LinkId link, LinkRole role, std::string_view name, Instant now, std::uint64_t incarnation) {
     on_link_down(link, now);  // never up twice, whatever the caller does
     state_->clock = now;
     PeerSlot slot = 0;
@@ -121,7 +122,7 @@ void Broker::on_link_up(LinkId link, LinkRole role, std::string_view name, Insta
         if (!given) return void(++state_->counts.ignored);  // more peers than a position can name
         slot = *given;
     }
-    state_->links.try_emplace(link, State::Link{role, slot, {}});
+    state_->links.try_emplace(link, State::Link{role, slot, incarnation, {}});
     if (role == LinkRole::worker) state_->subscribers.on_worker_up(link);
     if (role != LinkRole::peer_out) state_->tell_all(link);
     if (role == LinkRole::peer_in) state_->peers_in.push_back(link);

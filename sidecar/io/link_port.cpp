@@ -132,7 +132,8 @@ private:
                                  now);
         }
         if (port_.settings_.role == LinkRole::worker) port_.gate_.rules(hello.rules());
-        id_ = port_.gate_.open(*this, port_.settings_.role, name_, now);
+        const bool movable = hello.kind() == v1::Hello::WORKER;  // a tool has no connections to hand over, or to take
+        id_ = port_.gate_.open(*this, port_.settings_.role, name_, now, movable ? hello.incarnation() : 0);
         return {};
     }
 
