@@ -19,15 +19,17 @@ void Broker::State::on_mark(LinkId link, const Link& from, const v1::Mark& mark)
     marked.set_from(from.incarnation);
     marked.set_number(mark.number());
     marked.set_to(mark.to());
-    const auto to = std::ranges::find_if(links, [&](const auto& one) {
-        return one.second.incarnation == mark.to() && one.second.role == LinkRole::worker;
-    });
-    if (mark.to() == 0 || to == links.end() || to->first == link) {
+    LinkId to = 0;
+    for (const auto& [id, other] : links) {
+        // Of a worker that dialed again, before its old link was found dead, the newer one.
+        if (other.role == LinkRole::worker && other.incarnation == mark.to()) to = std::max(to, id);
+    }
+    if (mark.to() == 0 || to == 0 || to == link) {
         marked.set_failed(true);
         return sender.send(link, frame);
     }
     presence.on_move(link, clock);
-    const LinkId both[] = {link, to->first};
+    const LinkId both[] = {link, to};
     sender.send(both, frame);
 }
 

@@ -4,42 +4,56 @@
 #include "simulation/names.hpp"
 #include "simulation/simulated_crowd.hpp"
 #include "simulation/simulated_mesh.hpp"
+#include "simulation/simulated_party.hpp"
 #include "simulation/simulated_publisher.hpp"
 #include "simulation/simulated_reader.hpp"
 
 namespace weft::simulation {
 
 void SimulatedMesh::check_losses() {
-    for (const auto& worker : workers_) {
-        for (const auto& [channel, wish] : worker->wishes()) {
-            if (!wish.settled_at) continue;
-            for (const auto& [request, record] : records_) {
-                if (!record.accepted || record.channel != channel || wish.delivered.contains(request)) continue;
-                const std::uint64_t* const started_at = wish.start.find(record.stream);
-                // Within one millisecond only the numbers can tell.
-                const bool owed =
-                    record.accepted_at > *wish.settled_at || (started_at != nullptr && record.number > *started_at);
-                if (!owed) continue;
-                // What a node accepted, and forgot before this life of the worker's node had ever heard of it, nobody
-                // can tell.
-                const SimulatedNode& home = *nodes_[worker->node()];
-                const auto met = worker->node() == record.node ? std::optional{Instant{}} : home.met(record.node);
-                const auto heard = wish.streams.find(record.stream);
-                if ((!met || record.accepted_at < *met) &&
-                    (heard == wish.streams.end() || heard->second < home.started_at())) {
-                    continue;
-                }
-                const bool told = std::ranges::any_of(wish.gaps, [&](const SimulatedWorker::Wish::Gap& gap) {
-                    const std::uint64_t* const before = gap.before.find(record.stream);
-                    const std::uint64_t* const after = gap.after.find(record.stream);
-                    return gap.told_at >= record.accepted_at && (before == nullptr || *before < record.number) &&
-                           (after == nullptr || *after >= record.number);
-                });
-                if (!told) {
-                    return violate("P3: " + worker->name() + " never got publication " + std::to_string(request) +
-                                   " on " + channel + " (accepted by " + node_name(record.node) + " at " +
-                                   std::to_string(record.accepted_at.time_since_epoch().count()) + " ms), nor a gap");
-                }
+    for (const auto& worker : workers_) check_wishes(worker->name(), worker->node(), worker->wishes());
+}
+
+void SimulatedMesh::check_parties() {
+    for (const auto& party : parties_) party->check();
+}
+
+std::size_t SimulatedMesh::handed_over() const {
+    std::size_t all = 0;
+    for (const auto& party : parties_) all += party->handed_over();
+    return all;
+}
+
+void SimulatedMesh::check_wishes(const std::string& name, std::size_t at,
+                                 const std::map<std::string, SimulatedWorker::Wish>& wishes) {
+    for (const auto& [channel, wish] : wishes) {
+        if (!wish.settled_at) continue;
+        for (const auto& [request, record] : records_) {
+            if (!record.accepted || record.channel != channel || wish.delivered.contains(request)) continue;
+            const std::uint64_t* const started_at = wish.start.find(record.stream);
+            // Within one millisecond only the numbers can tell.
+            const bool owed =
+                record.accepted_at > *wish.settled_at || (started_at != nullptr && record.number > *started_at);
+            if (!owed) continue;
+            // What a node accepted, and forgot before this life of the worker's node had ever heard of it, nobody
+            // can tell.
+            const SimulatedNode& home = *nodes_[at];
+            const auto met = at == record.node ? std::optional{Instant{}} : home.met(record.node);
+            const auto heard = wish.streams.find(record.stream);
+            if ((!met || record.accepted_at < *met) &&
+                (heard == wish.streams.end() || heard->second < home.started_at())) {
+                continue;
+            }
+            const bool told = std::ranges::any_of(wish.gaps, [&](const SimulatedWorker::Wish::Gap& gap) {
+                const std::uint64_t* const before = gap.before.find(record.stream);
+                const std::uint64_t* const after = gap.after.find(record.stream);
+                return gap.told_at >= record.accepted_at && (before == nullptr || *before < record.number) &&
+                       (after == nullptr || *after >= record.number);
+            });
+            if (!told) {
+                return violate("P3: " + name + " never got publication " + std::to_string(request) + " on " + channel +
+                               " (accepted by " + node_name(record.node) + " at " +
+                               std::to_string(record.accepted_at.time_since_epoch().count()) + " ms), nor a gap");
             }
         }
     }

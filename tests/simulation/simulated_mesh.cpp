@@ -5,6 +5,7 @@
 
 #include "simulation/names.hpp"
 #include "simulation/simulated_crowd.hpp"
+#include "simulation/simulated_party.hpp"
 #include "simulation/simulated_publisher.hpp"
 #include "simulation/simulated_reader.hpp"
 
@@ -39,6 +40,10 @@ SimulatedMesh::SimulatedMesh(SimulatedWorld& world, MeshPlan plan) : world_(worl
         crowds_.push_back(std::make_unique<SimulatedCrowd>(*this, i));
         keep_stirring(i);
     }
+    for (std::size_t i = 0; plan_.parties && i < plan_.nodes; ++i) {
+        parties_.push_back(std::make_unique<SimulatedParty>(*this, i));
+        keep_partying(i);
+    }
     for (std::size_t i = 0; i < nodes_.size() + workers_.size() + readers_.size() + publishers_.size(); ++i) {
         keep_ticking(i);
     }
@@ -49,6 +54,7 @@ SimulatedMesh::~SimulatedMesh() {
     readers_.clear();
     publishers_.clear();
     crowds_.clear();
+    parties_.clear();
     for (auto& node : nodes_) node->crash();
 }
 
@@ -87,6 +93,10 @@ void SimulatedMesh::crash_a_worker() {
 
 void SimulatedMesh::crash_a_crowd() {
     crowds_[world_.below(crowds_.size())]->crash();
+}
+
+void SimulatedMesh::crash_a_host() {
+    parties_[world_.below(parties_.size())]->crash_a_worker();
 }
 
 void SimulatedMesh::heal() {
@@ -195,6 +205,14 @@ void SimulatedMesh::keep_stirring(std::size_t index) {
             ++moves_;
         }
         keep_stirring(index);
+    });
+}
+
+void SimulatedMesh::keep_partying(std::size_t index) {
+    world_.after(world_.between(5ms, 100ms), [this, index] {
+        parties_[index]->tick();
+        if (publishing_ && world_.chance(0.5)) parties_[index]->begin_a_move();
+        keep_partying(index);
     });
 }
 

@@ -37,6 +37,8 @@ enum class Bug {
     // Of acknowledgements:
     hide_ids,             // peers aren't told that an id is the publisher's
     acknowledge_at_once,  // and not when a peer has it
+    // Of marks:
+    misplace_mark,  // to one of the two workers: it comes after the next publication
     // Of members:
     forget_member,       // a worker isn't told of one that came
     keep_ghost,          // one that goes isn't taken off
@@ -60,6 +62,7 @@ struct MeshPlan {
     std::uint32_t history_count = 1000;
     std::size_t readers = 0;     // clients of those, which go from node to node
     std::size_t publishers = 0;  // with ids of their own; then they, and nobody else, publish there, with ack peer
+    bool parties = false;        // each node has clients that are handed from worker to worker
     std::size_t rooms = 0;       // "room:0" and on: channels with members, who come and go at every node
     bool skewed = true;          // each node has a clock of its own, which is hours off and runs up to 1 % fast or slow
     Bug bug = Bug::none;
@@ -85,6 +88,7 @@ using Members = std::map<std::uint64_t, std::string>;
 class SimulatedCrowd;
 class SimulatedMesh;
 class SimulatedNode;
+class SimulatedParty;
 class SimulatedPublisher;
 class SimulatedReader;
 
@@ -258,6 +262,12 @@ public:
     void violate(std::string what);
     /// P3, once all has come to rest.
     void check_losses();
+    void check_wishes(const std::string& name, std::size_t at,
+                      const std::map<std::string, SimulatedWorker::Wish>& wishes);
+    void crash_a_host();
+    /// Of those who were handed from worker to worker: how many were, and whether they miss anything.
+    [[nodiscard]] std::size_t handed_over() const;
+    void check_parties();
     /// Of channels with history: every reader got what the mesh still knows, or was told; all nodes hold the same.
     void check_histories();
     /// Of rooms: every node knows exactly who is there, and so does who was told of joins and leaves.
@@ -289,6 +299,7 @@ private:
     friend class SimulatedNode;
     friend class SimulatedWorker;
     friend class SimulatedReader;
+    friend class SimulatedParty;
     friend class SimulatedPublisher;
 
     void transmit(std::uint64_t dialer, bool to_node, std::string bytes);
@@ -298,6 +309,7 @@ private:
     void keep_ticking(std::size_t actor);
     void keep_working(std::size_t worker);
     void keep_stirring(std::size_t crowd);
+    void keep_partying(std::size_t party);
     bool bug_strikes(Bug bug);
 
     SimulatedWorld& world_;
@@ -307,6 +319,7 @@ private:
     std::vector<std::unique_ptr<SimulatedReader>> readers_;
     std::vector<std::unique_ptr<SimulatedPublisher>> publishers_;
     std::vector<std::unique_ptr<SimulatedCrowd>> crowds_;
+    std::vector<std::unique_ptr<SimulatedParty>> parties_;
     std::map<std::string, std::set<std::string>> held_;  // by check_histories: data, by channel
     std::map<std::uint64_t, DialingEnd*> dialers_;       // by key, the living ones
     std::uint64_t next_key_ = 1;

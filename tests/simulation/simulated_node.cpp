@@ -42,7 +42,7 @@ private:
         id_ = node_.mesh_.next_link_++;
         node_.dialers_up_[id_] = this;
         node_.broker_->on_link_up(id_, hello.kind() == v1::Hello::PEER ? LinkRole::peer_in : LinkRole::worker,
-                                  hello.name(), now);
+                                  hello.name(), now, hello.incarnation());
         return {};
     }
     void on_dialer_down(std::string_view, Instant now) override {
@@ -304,7 +304,8 @@ void SimulatedNode::to_worker(Listening& link, std::string_view bytes) {
         link.listener.send(link.held_back->SerializeAsString(), now);
         return link.held_back.reset();
     }
-    if (live && mesh_.bug_strikes(Bug::swap_publications)) {
+    const bool misplaced = frame.has_marked() && mesh_.bug_strikes(Bug::misplace_mark);
+    if (misplaced || (live && mesh_.bug_strikes(Bug::swap_publications))) {
         link.held_back = frame;
         return;
     }

@@ -143,6 +143,15 @@ TEST_F(BrokerMarks, FailToTheAskerAloneWhenThereIsNoSuchWorker) {
     EXPECT_EQ(take(5).size(), 1u);
 }
 
+TEST_F(BrokerMarks, GoToTheNewerLinkOfAWorkerThatDialedAgain) {
+    worker(1);
+    for (const LinkId link : {2, 3, 4}) broker->on_link_up(link, LinkRole::worker, "w", now, kIncarnation + 2);
+    sent.clear();
+    frame(1, mark(kIncarnation + 2));
+    EXPECT_EQ(take(4).size(), 1u);
+    EXPECT_TRUE(take(2).empty() && take(3).empty());
+}
+
 TEST_F(BrokerMarks, AreNoBusinessOfPeersAndTools) {
     worker(1);
     broker->on_link_up(kTool, LinkRole::worker, "tool", now);
