@@ -1,5 +1,5 @@
 // Clients of one node's workers that are handed from worker to worker by marks, all the time: what they get must be
-// what a client gets that stays where it is.
+// what a client gets that stays where it is. Both workers keep to what link.proto says of Mark.
 #pragma once
 
 #include <cstdint>
