@@ -22,6 +22,11 @@ enum class LinkRole {
     peer_out,  // a weftd that we dialed: sends us what began there
 };
 
+/// What the other end of a link says in its Hello or Welcome that it can do.
+struct LinkAbilities {
+    bool clients = false;  // it answers v1::ReadClients
+};
+
 struct BrokerSettings {
     std::string node;
     std::string software;                                // as in Welcome
@@ -60,7 +65,7 @@ public:
 
     /// `name` of a peer_out is the node's name: by it the broker knows the peer again on its next link. Call this
     /// once the session is up (Welcome came, or Hello was accepted): it sends.
-    void on_link_up(LinkId link, LinkRole role, std::string_view name, Instant now);
+    void on_link_up(LinkId link, LinkRole role, std::string_view name, Instant now, LinkAbilities abilities = {});
     /// What nginx.conf says, from a worker's Hello.
     void on_rules(const v1::ChannelRules& rules);
     void on_link_down(LinkId link, Instant now);  ///< unknown links are ignored

@@ -132,7 +132,7 @@ private:
                                  now);
         }
         if (port_.settings_.role == LinkRole::worker) port_.gate_.rules(hello.rules());
-        id_ = port_.gate_.open(*this, port_.settings_.role, name_, now);
+        id_ = port_.gate_.open(*this, port_.settings_.role, name_, {.clients = hello.clients()}, now);
         return {};
     }
 
