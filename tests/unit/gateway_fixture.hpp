@@ -16,6 +16,7 @@
 
 #include "broker/broker.hpp"
 #include "codec/json_codec.hpp"
+#include "codec/text_rules.hpp"
 #include "gateway/gateway.hpp"
 #include "gateway/websocket_connection.hpp"
 #include "support/client_frames.hpp"
