@@ -62,6 +62,8 @@ v1::ClientsPage merge_clients(std::span<const v1::ClientsPage> pages, std::size_
     v1::ClientsPage all;
     for (const v1::ClientInfo* client : clients) {
         if (horizon != 0 && client->client_id() > horizon) break;
+        const auto& told = all.clients();
+        if (!told.empty() && told.rbegin()->client_id() == client->client_id()) continue;
         if (static_cast<std::size_t>(all.clients_size()) == limit) {
             horizon = all.clients(all.clients_size() - 1).client_id();
             break;

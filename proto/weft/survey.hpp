@@ -14,7 +14,7 @@ namespace weft {
 /// channel are added up. Only names that all of them have looked at are in it, and `horizon` is the last of these.
 v1::ChannelsPage merge_channels(std::span<const v1::ChannelsPage> pages, std::size_t limit);
 
-/// The same of connections, `limit` at most, 1 at least.
+/// The same of connections, `limit` at most, 1 at least. One that several pages have is in it once.
 v1::ClientsPage merge_clients(std::span<const v1::ClientsPage> pages, std::size_t limit);
 
 /// What shards say of their nodes, one entry a node.

@@ -231,7 +231,7 @@ class GatewayListeners : public ListenerGateway {};
 TEST_F(GatewayListeners, AreToldByTheirDoors) {
     stream(StreamWire::Kind::sse, {{"chat:a", {}}});
     stream(StreamWire::Kind::lines, {{"chat:a", {}}});
-    poll({{"chat:b", {}}});
+    poll({{"chat:b", "k.0"}});
     Lines doors;
     weftd.on_frame = [&](const v1::Frame& frame) {
         for (const v1::ClientInfo& client : frame.clients_page().clients()) {

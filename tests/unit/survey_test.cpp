@@ -97,6 +97,12 @@ TEST(MergeClients, CutsAtTheLimitAndGoesOnBehindIt) {
     EXPECT_EQ(text_of(merge_clients(last, 2)), "1 2 end") << "nothing is behind it";
 }
 
+TEST(MergeClients, TellsOnceOfAConnectionThatTwoSayTheyHave) {
+    const v1::ClientsPage pages[] = {clients_of({1, 2}), clients_of({2, 3})};
+    EXPECT_EQ(text_of(merge_clients(pages, 10)), "1 2 3 end");
+    EXPECT_EQ(text_of(merge_clients(pages, 2)), "1 2 > 2");
+}
+
 TEST(MergeClients, ComesToTheSameHoweverPagesArePutTogether) {
     std::mt19937_64 random{1};
     for (int round = 0; round < 200; ++round) {
