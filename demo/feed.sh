@@ -4,6 +4,8 @@
 # while pages say, through the channel ticker:demand, that somebody watches.
 set -euo pipefail
 export LC_ALL=C
+# SIGTERM ends this shell as it ends any process, and each of its children asked the kernel to be told. (A trap would have to
+# wait for `read -t`, which now and then goes on waiting when a signal comes between two of its looks at the clock.)
 
 weftctl=$1
 shift
@@ -21,7 +23,6 @@ while [[ $# -gt 0 ]]; do
     setpriv --pdeathsig TERM "$weftctl" subscribe ticker:demand --sidecar "$2" 1>&"$demand" 2>/dev/null &
     shift 2
 done
-trap 'trap - TERM; kill $(jobs -p) 2>/dev/null; exit 0' TERM INT
 
 now() { printf -v "$1" %s "${EPOCHREALTIME/./}"; }
 
@@ -33,7 +34,7 @@ connect() {
     [[ -z $drain ]] || kill "$drain" 2>/dev/null || true
     server='' drain=''
     exec {server}<>"/dev/tcp/127.0.0.1/$port" || { server='' && return 1; }
-    cat <&"$server" >/dev/null &
+    setpriv --pdeathsig TERM cat <&"$server" >/dev/null &
     drain=$!
 } 2>/dev/null
 

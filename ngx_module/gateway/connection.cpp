@@ -21,9 +21,28 @@ void Connection::on_broken() {
     set_phase(Phase::aborted);
 }
 
+void Connection::on_departure() {
+    if (phase_ != Phase::open) return on_broken();
+    on_goodbye();
+    end(static_cast<std::uint16_t>(websocket::Close::normal), {});
+}
+
+Connection::Rare& Connection::rare() {
+    if (!rare_) rare_ = std::make_unique<Rare>();
+    return *rare_;
+}
+
+void Connection::keep_tally(std::unique_ptr<Tally> tally) {
+    if (tally || rare_) rare().tally = std::move(tally);
+}
+
+void Connection::enter_by(std::unique_ptr<Entrance> entrance) {
+    if (entrance || rare_) rare().entrance = std::move(entrance);
+}
+
 void Connection::on_written(std::size_t count) {
     gateway_.counters().bytes_out.add(count);
-    if (tally_) tally_->bytes_out += count;
+    if (rare_ && rare_->tally) rare_->tally->bytes_out += count;
     queue_.consume(count);
     committed_ = rewrites_ ? committed_ - static_cast<std::uint32_t>(count) : 0;
     if (queue_.empty()) gateway_.remove_blocked(*this);
@@ -95,8 +114,14 @@ void Connection::end_for_reconnect() {
 }
 
 void Connection::heard() noexcept {
-    last_heard_ = gateway_.now();
+    last_heard_ms_ = static_cast<std::uint32_t>(gateway_.now().time_since_epoch().count());
     probing_ = false;
+}
+
+/// Of the peer, until now.
+std::chrono::milliseconds Connection::silence() const noexcept {
+    return std::chrono::milliseconds(static_cast<std::uint32_t>(gateway_.now().time_since_epoch().count()) -
+                                     last_heard_ms_);
 }
 
 void Connection::set_phase(Phase phase) {
@@ -121,7 +146,7 @@ bool Connection::may_read() const noexcept {
     if (endpoint_->echo && queue_.bytes() > endpoint_->send_queue) return false;
     if (asked_) return false;
     // What it says is meant for channels that it is in, and behind that it hears all that is said there.
-    if (entrance_ && entrance_->unanswered > 0) return false;
+    if (rare_ && rare_->entrance && rare_->entrance->unanswered > 0) return false;
     return !gateway_.congested();
 }
 
@@ -201,7 +226,7 @@ void Connection::arm_heartbeat() {
         interval.count() >= 10
             ? std::chrono::milliseconds(gateway_.random() % static_cast<std::uint64_t>(interval.count() / 10))
             : std::chrono::milliseconds::zero();
-    arm(std::max(last_heard_ + interval - jitter, gateway_.now() + TimerWheel::kTick));
+    arm(gateway_.now() + std::max<std::chrono::milliseconds>(interval - jitter - silence(), TimerWheel::kTick));
 }
 
 void Connection::on_deadline() {
@@ -263,7 +288,7 @@ void Connection::on_deadline() {
         return;
     }
     // The tenth that the deadline may be early counts as silence enough.
-    if (gateway_.now() - last_heard_ < endpoint_->heartbeat - endpoint_->heartbeat / 10) {
+    if (silence() < endpoint_->heartbeat - endpoint_->heartbeat / 10) {
         arm_heartbeat();
         return;
     }

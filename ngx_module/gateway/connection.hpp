@@ -99,17 +99,17 @@ public:
     /// What its address goes by in SharedLimits::rates; 0 (none) for a connection without one.
     void set_address_key(SharedRates::Key key) noexcept { address_key_ = key; }
     /// Has this connection counted for itself; nothing does unless asked to. Null ends it.
-    void keep_tally(std::unique_ptr<Tally> tally) noexcept { tally_ = std::move(tally); }
-    [[nodiscard]] Tally* tally() noexcept { return tally_.get(); }
+    void keep_tally(std::unique_ptr<Tally> tally);
+    [[nodiscard]] Tally* tally() noexcept { return rare_ ? rare_->tally.get() : nullptr; }
     /// Has this connection put into channels when it is greeted. It ends if one of them is refused.
-    void enter_by(std::unique_ptr<Entrance> entrance) noexcept { entrance_ = std::move(entrance); }
+    void enter_by(std::unique_ptr<Entrance> entrance);
     /// Whether its socket took less than it was given, and something waits since.
     [[nodiscard]] bool blocked() const noexcept { return blocked_slot_ != kNotBlocked; }
     /// The code that this connection ended with; 0 while it is open, 1006 when it just broke.
     [[nodiscard]] std::uint16_t close_code() const noexcept { return close_code_; }
 
     /// Whether it was the peer who said goodbye first.
-    [[nodiscard]] virtual bool closed_by_peer() const noexcept { return false; }
+    [[nodiscard]] bool closed_by_peer() const noexcept { return left_; }
     /// The host's end of this connection; nothing here looks into it. Null: the host has none.
     [[nodiscard]] virtual Carrier* carrier() noexcept { return nullptr; }
 
@@ -144,6 +144,7 @@ public:
 
     /// Begins to bring what a delivery needs into the cache: to be called for the connections that come next.
     void prefetch() const noexcept {
+        __builtin_prefetch(this);
         __builtin_prefetch(&queue_, 1);
         __builtin_prefetch(&phase_, 1);
     }
@@ -176,6 +177,11 @@ protected:
     virtual SharedBytes rewrite(const SharedBytes& frames) { return frames; }
     void rewrite_frames() noexcept { rewrites_ = true; }
 
+    /// The peer is the one who says goodbye: what the connection ends with from here on is its doing.
+    void on_goodbye() noexcept { left_ = true; }
+    /// The peer is gone, where that is all the goodbye that there is.
+    void on_departure();
+
     /// The most that a message of this client may have now, in bytes.
     [[nodiscard]] std::size_t message_limit() const noexcept {
         return authenticated() || endpoint_->echo ? endpoint_->max_message : kMaxAuthMessage;
@@ -203,9 +209,17 @@ private:
     };
     static constexpr std::uint32_t kWaiting = 0xffffffff;
     static constexpr std::uint32_t kNotBlocked = 0xffffffff;
+    // What most connections do without.
+    struct Rare {
+        std::unique_ptr<Tally> tally;
+        std::unique_ptr<Entrance> entrance;
+    };
     static constexpr std::uint16_t kMaxStrikes = 100;  // refusals in a row, or the burst, until the client is ended
 
+    Rare& rare();
+    [[nodiscard]] Entrance* entrance() noexcept { return rare_ ? rare_->entrance.get() : nullptr; }
     bool rewrite_front(std::size_t enough) noexcept;
+    [[nodiscard]] std::chrono::milliseconds silence() const noexcept;
     void on_deadline();
     /// Starts what is to happen if nothing else does: the heartbeat, or the wait for a first subscription.
     void arm_first();
@@ -226,13 +240,13 @@ private:
     /// Makes room until at most `most` bytes wait; ends the connection when that can't be.
     void shed(std::size_t most);
 
+    // There are as many of these as there are clients: the order leaves no holes.
+    std::uint32_t last_heard_ms_ = 0;  // wrapping
     Gateway& gateway_;
     const EndpointSettings* endpoint_;
     std::shared_ptr<const Identity> identity_;
-    std::unique_ptr<Entrance> entrance_;
     std::uint64_t client_id_ = 0;
     std::vector<Subscription> subscriptions_;
-    Instant last_heard_{};
     SharedRates::Key address_key_ = 0;
     TrafficBucket bucket_;
     std::uint32_t requests_ : 20 = 0;                           // in flight to weftd; RequestTable::kMax fits
@@ -245,7 +259,7 @@ private:
     // needs is one to wait for. See prefetch().
     std::uint32_t committed_ = 0;  // bytes at the queue's front, see on_blocked(); here it takes what were padding
     SendQueue queue_;
-    std::unique_ptr<Tally> tally_;
+    std::unique_ptr<Rare> rare_;
     Wire* wire_;
     std::uint32_t blocked_slot_ = kNotBlocked;  // index in the gateway's list of connections whose sockets are full
     Phase phase_ = Phase::open;
@@ -262,6 +276,7 @@ private:
     bool greeted_ : 1 = false;
     bool asked_ : 1 = false;    // a back end is to decide whether it is let in
     bool vouched_ : 1 = false;  // one has
+    bool left_ : 1 = false;     // the peer said goodbye first
 };
 
 }  // namespace weft

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 namespace weft {
 
@@ -138,8 +139,8 @@ void Gateway::count_in(Connection& connection) {
     ++open_;
     counters_.accepted.add();
     counters_.active.add();
-    connection.last_heard_ = now_;
-    if (connection.tally_) connection.tally_->opened = now_;
+    connection.heard();
+    if (Tally* tally = connection.tally()) tally->opened = now_;
 }
 
 void Gateway::open(Connection& connection, std::shared_ptr<const Identity> identity, std::uint64_t decided) {
@@ -174,13 +175,12 @@ void Gateway::greet(Connection& connection, std::string_view id) {
                                     end == Identity::kNever ? std::nullopt : std::optional(end)};
     connection.greeted_ = true;
     send(connection, frame);
-    if (connection.entrance_) enter(connection);
+    if (connection.entrance() != nullptr) enter(connection);
 }
 
 void Gateway::enter(Connection& connection) {
-    const std::vector<Entrance::Channel> channels = std::move(connection.entrance_->channels);
-    connection.entrance_->channels.clear();
-    connection.entrance_->unanswered = channels.size();
+    const std::vector<Entrance::Channel> channels = std::exchange(connection.entrance()->channels, {});
+    connection.entrance()->unanswered = channels.size();
     for (const Entrance::Channel& channel : channels) {
         if (connection.phase() != Connection::Phase::open) return;
         command::Subscribe subscribe{};
@@ -191,8 +191,9 @@ void Gateway::enter(Connection& connection) {
 }
 
 void Gateway::on_entered(Connection& connection) {
-    if (!connection.entrance_ || --connection.entrance_->unanswered > 0) return;
-    if (connection.entrance_->home.empty()) connection.entrance_.reset();
+    Entrance* const entrance = connection.entrance();
+    if (entrance == nullptr || --entrance->unanswered > 0) return;
+    if (entrance->home.empty()) connection.rare_->entrance.reset();
 }
 
 void Gateway::count_refused(Code code) noexcept {
@@ -294,7 +295,7 @@ void Gateway::send_late(Connection& connection, const ServerFrame& frame) {
 void Gateway::push(Connection& connection, SharedBytes chunk, ChunkTag tag) {
     if (chunk.size() == 0) return;  // there is nothing to say of it over this wire
     counters_.messages_out.add(chunk.frames());
-    if (connection.tally_) connection.tally_->messages_out += chunk.frames();
+    if (Tally* tally = connection.tally()) tally->messages_out += chunk.frames();
     connection.queue().push(std::move(chunk), tag);
     mark_dirty(connection);
 }

@@ -247,11 +247,12 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
 
 void Gateway::execute(Connection& connection, std::string_view id, const command::Publish& publish) {
     if (publish.channel.empty()) {
-        if (!connection.entrance_ || connection.entrance_->home.empty()) {
+        const Entrance* const entrance = connection.entrance();
+        if (entrance == nullptr || entrance->home.empty()) {
             fail(connection, id, {Code::not_subscribed, "messages of this connection go to no channel", {}});
             return;
         }
-        return execute(connection, id, command::Publish{connection.entrance_->home, publish.data, publish.message_id});
+        return execute(connection, id, command::Publish{entrance->home, publish.data, publish.message_id});
     }
     const ChannelRule* rule = nullptr;
     if (!allowed(connection, id, Action::publish, publish.channel, rule)) return;

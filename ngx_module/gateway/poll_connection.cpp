@@ -5,22 +5,13 @@
 
 namespace weft {
 
-void PollConnection::on_end_of_input() {
-    left_ = phase() == Phase::open;
-    if (left_) {
-        end(static_cast<std::uint16_t>(websocket::Close::normal), {});
-    } else {
-        on_broken();
-    }
-}
-
 void PollConnection::probe() {
     over_ = true;
     set_phase(Phase::finished);
 }
 
 Connection::Phase PollConnection::say_goodbye(std::uint16_t code, std::string_view why) {
-    if (left_) return Phase::aborted;
+    if (closed_by_peer()) return Phase::aborted;
     if (over_) return Phase::finished;
     std::string bytes;
     static_cast<StreamWire&>(wire()).append_end(code, why, bytes);

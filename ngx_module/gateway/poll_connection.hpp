@@ -29,8 +29,7 @@ public:
           at_once_(terms.at_once) {}
 
     void receive(std::span<char>) override {}
-    void on_end_of_input() override;
-    [[nodiscard]] bool closed_by_peer() const noexcept override { return left_; }
+    void on_end_of_input() override { on_departure(); }
 
     /// Takes what is queued. Whether the poll is to be answered now.
     bool collect();
@@ -59,7 +58,6 @@ private:
     bool at_once_;
     bool news_ = false;
     bool over_ = false;
-    bool left_ = false;
 };
 
 }  // namespace weft

@@ -19,22 +19,13 @@ void StreamConnection::receive(std::span<char> bytes) {
     heard();
 }
 
-void StreamConnection::on_end_of_input() {
-    left_ = phase() == Phase::open;
-    if (left_) {
-        end(static_cast<std::uint16_t>(websocket::Close::normal), {});
-    } else {
-        on_broken();
-    }
-}
-
 void StreamConnection::probe() {
     push_raw(wire().heartbeat());
     heard();
 }
 
 Connection::Phase StreamConnection::say_goodbye(std::uint16_t code, std::string_view why) {
-    if (left_) return Phase::aborted;
+    if (closed_by_peer()) return Phase::aborted;
     std::string bytes;
     wire().append_end(code, why, bytes);
     push_raw(bytes);

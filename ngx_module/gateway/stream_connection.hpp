@@ -15,8 +15,7 @@ public:
                      std::unique_ptr<ChannelPositions> positions);
 
     void receive(std::span<char> bytes) override;
-    void on_end_of_input() override;
-    [[nodiscard]] bool closed_by_peer() const noexcept override { return left_; }
+    void on_end_of_input() override { on_departure(); }
 
 private:
     // Such a client can't answer: what is asked is whether TCP still takes it.
@@ -28,7 +27,6 @@ private:
     [[nodiscard]] StreamWire& wire() noexcept { return static_cast<StreamWire&>(Connection::wire()); }
 
     std::unique_ptr<ChannelPositions> positions_;
-    bool left_ = false;
 };
 
 }  // namespace weft

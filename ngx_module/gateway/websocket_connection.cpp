@@ -43,7 +43,7 @@ Connection::Phase WebSocketConnection::say_goodbye(std::uint16_t code, std::stri
     std::string frame;
     websocket::append_close(frame, code, why);
     push_raw(frame);
-    if (answering_) return Phase::finished;
+    if (closed_by_peer()) return Phase::finished;
     return broken_ ? Phase::lingering : Phase::closing;
 }
 
@@ -161,7 +161,7 @@ bool WebSocketConnection::on_pong(std::string_view) {
 
 bool WebSocketConnection::on_close(std::optional<std::uint16_t> code, std::string_view) {
     if (phase() == Phase::open) {
-        answering_ = true;
+        on_goodbye();
         end(code.value_or(static_cast<std::uint16_t>(websocket::Close::normal)), {});
     } else {
         set_phase(Phase::finished);

@@ -17,7 +17,6 @@ public:
                         const std::optional<websocket::DeflateParameters>& deflate = std::nullopt);
 
     void receive(std::span<char> bytes) override;
-    [[nodiscard]] bool closed_by_peer() const noexcept override { return answering_; }
 
 private:
     void probe() override;
@@ -48,9 +47,8 @@ private:
 
     websocket::FrameParser parser_;
     std::unique_ptr<Contexts> contexts_;
-    bool broken_ = false;     // the input violated the protocol: nothing more can be read from it
-    bool answering_ = false;  // the peer said goodbye first
-    bool deflate_ = false;    // permessage-deflate was agreed
+    bool broken_ = false;   // the input violated the protocol: nothing more can be read from it
+    bool deflate_ = false;  // permessage-deflate was agreed
 };
 
 }  // namespace weft

@@ -176,8 +176,7 @@ bool Socket::write_queue(Connection& client) {
     return false;
 }
 
-void Socket::flush() {
-    Connection& client = this->client();
+void Socket::flush_client(Connection& client) {
     if (client.phase() == Phase::aborted) {
         destroy();
         return;

@@ -40,11 +40,13 @@ public:
         }
     }
 
-    void flush() override;
     void read_on() noexcept override;
 
 protected:
     using Carrier::Carrier;
+
+    /// flush(), of the client that this carries.
+    void flush_client(Connection& client);
 
 private:
     using Phase = Connection::Phase;
@@ -60,8 +62,8 @@ private:
     static void handle_read(ngx_event_t* event) noexcept;
     static void handle_write(ngx_event_t* event) noexcept;
 
-    int fd_ = -1;        // when bytes go to the socket as they are, without TLS
-    bool shut_ = false;  // our side of TCP is closed
+    std::int32_t fd_ : 31 = -1;  // when bytes go to the socket as they are, without TLS
+    bool shut_ : 1 = false;      // our side of TCP is closed
 };
 
 /// A socket whose bytes are those of a `Client`, a Connection of some transport, made of what `arguments` are behind
@@ -75,6 +77,7 @@ public:
 
     [[nodiscard]] Connection& client() noexcept override { return *this; }
     [[nodiscard]] Carrier* carrier() noexcept override { return this; }
+    void flush() override { flush_client(*this); }
 };
 
 }  // namespace weft
