@@ -66,6 +66,7 @@ void Broker::State::from_worker(LinkId link, Link& from, const v1::Frame& frame,
         case v1::Frame::kReadMembers: return presence.read(link, frame.read_members());
         case v1::Frame::kSubscriptions: return on_subscriptions(link, from, frame.subscriptions());
         case v1::Frame::kClientsPage: return on_worker_clients(link, frame, now);
+        case v1::Frame::kMark: return on_mark(link, from, frame.mark());
         default: return from_dialer(link, from, frame, now);
     }
 }
@@ -115,7 +116,7 @@ Broker::Broker(BrokerSettings settings, std::function<std::uint64_t()> random, O
 
 Broker::~Broker() = default;
 
-void Broker::on_link_up(LinkId link, LinkRole role, std::string_view name, Instant now, LinkAbilities abilities) {
+void Broker::on_link_up(LinkId link, LinkRole role, std::string_view name, Instant now, LinkGreeting greeting) {
     on_link_down(link, now);  // never up twice, whatever the caller does
     state_->clock = now;
     PeerSlot slot = 0;
@@ -124,7 +125,7 @@ void Broker::on_link_up(LinkId link, LinkRole role, std::string_view name, Insta
         if (!given) return void(++state_->counts.ignored);  // more peers than a position can name
         slot = *given;
     }
-    state_->links.try_emplace(link, State::Link{role, slot, abilities, {}});
+    state_->links.try_emplace(link, State::Link{role, slot, greeting, {}});
     if (role == LinkRole::worker) state_->subscribers.on_worker_up(link);
     if (role != LinkRole::peer_out) state_->tell_all(link);
     if (role == LinkRole::peer_in) state_->peers_in.push_back(link);

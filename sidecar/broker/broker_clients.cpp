@@ -33,9 +33,9 @@ void Broker::State::on_read_clients(LinkId link, const Link& from, const v1::Rea
         bool all = true;
         for (const auto& [id, one] : links) {
             if (one.role != LinkRole::worker) continue;
-            if (one.abilities.clients) survey.workers.push_back(id);
+            if (one.greeting.clients) survey.workers.push_back(id);
             // Tools have none, and workers of earlier versions can't say which they have.
-            if (!one.abilities.clients && subscribers.connections_of(id) > 0) all = false;
+            if (!one.greeting.clients && subscribers.connections_of(id) > 0) all = false;
         }
         all ? page.add_nodes(settings.node) : page.add_missing(settings.node);
     }

@@ -41,7 +41,7 @@ struct Broker::State final : private Replication::Events {
     struct Link {
         LinkRole role;
         PeerSlot slot = 0;  // of a peer_out
-        LinkAbilities abilities;
+        LinkGreeting greeting;
         std::unordered_set<Channel*, ByStream> channels;  // a dialer's: the ones it wants or waits for
     };
 
@@ -129,6 +129,9 @@ struct Broker::State final : private Replication::Events {
     // A peer that we dialed asks whether we have something.
     void on_asked_for_holding(LinkId link, PeerSlot slot, const v1::Holding& asked);
     void on_peer_page(LinkId link, PeerSlot slot, const v1::HistoryPage& page, Instant now);
+
+    // --- one point in what two workers are sent: broker_marks.cpp
+    void on_mark(LinkId link, const Link& from, const v1::Mark& mark);
 
     // --- calls: broker_rpc.cpp
     void on_rpc(LinkId link, const v1::Rpc& rpc, WallTime wall);

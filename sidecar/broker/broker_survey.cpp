@@ -88,7 +88,7 @@ void Broker::State::begin_survey(PendingSurveys::Survey survey, v1::Frame& quest
     sender.send(survey.workers, question);
     mesh.for_each_peer([&](PeerSlot slot, const std::string& name, LinkId peer, Instant) {
         if (peer == 0 || (survey.about & only(slot)) == 0) return;
-        if (question.has_read_clients() && !links.at(peer).abilities.clients) {
+        if (question.has_read_clients() && !links.at(peer).greeting.clients) {
             return survey.page.mutable_clients_page()->add_missing(name);
         }
         survey.awaited |= only(slot);

@@ -46,7 +46,14 @@ void Presence::awaits(LinkId link) {
     if (!gathered_ && std::ranges::find(awaiting_, link) == awaiting_.end()) awaiting_.push_back(link);
 }
 
+void Presence::on_move(LinkId link, Instant now) {
+    if (moving_.empty()) left_alone_since_ = now;
+    moving_[link] = now + kMoving;
+}
+
 void Presence::on_worker_down(LinkId link, Instant now) {
+    const auto move = moving_.find(link);
+    const auto grace = move == moving_.end() ? std::chrono::milliseconds{0} : kMoving;
     std::erase(awaiting_, link);
     std::erase_if(held_reads_, [link](const auto& read) { return read.first == link; });
     std::vector<Attendance*> theirs;
@@ -63,9 +70,11 @@ void Presence::on_worker_down(LinkId link, Instant now) {
         } else if (own->held) {
             end(*own);
         } else if (!own->lingering) {
-            linger(*own, now);
+            linger(*own, std::max(own->linger, grace), now);
         }
     }
+    // Of what is left alone, some has not been taken over yet at all.
+    for (const std::string& name : left_alone_) find_roster(name)->find({0, 0})->counts.erase(link);
 }
 
 // --- own members --------------------------------------------------------------------------------------------------
@@ -80,7 +89,8 @@ void Presence::join(LinkId link, const v1::MemberJoin& join, Instant now) {
     Roster* known = find_roster(join.channel());
     const Attendance::Key key{0, join.client_id()};
     if (Attendance* const own = known == nullptr ? nullptr : known->find(key)) {
-        own->link = link;
+        own->link = link;  // it has moved, perhaps from a worker of another nginx.conf
+        own->linger = std::min(std::chrono::milliseconds(join.linger_ms()), kMaxLinger);
         if (!own->lingering) return;
         clear_deadline(*own);
         own->lingering = false;
@@ -108,7 +118,7 @@ void Presence::leave(LinkId link, const v1::MemberLeave& leave, Instant now) {
     Attendance* const own = in == nullptr ? nullptr : in->find({0, leave.client_id()});
     if (own == nullptr || own->link != link || own->key.client == 0) return;
     if (own->held || leave.at_once() || own->linger.count() == 0) return end(*own);
-    if (!own->lingering) linger(*own, now);
+    if (!own->lingering) linger(*own, own->linger, now);
 }
 
 void Presence::count(LinkId link, const v1::MemberCount& count, Instant now) {
@@ -136,12 +146,26 @@ void Presence::count(LinkId link, const v1::MemberCount& count, Instant now) {
 }
 
 void Presence::recounted(Attendance& own) {
+    if (!moving_.empty()) return void(left_alone_.insert(own.roster->name()));
+    if (!left_alone_.empty()) left_alone_.erase(own.roster->name());
+    take_count(own);
+}
+
+void Presence::take_count(Attendance& own) {
     std::uint64_t sum = 0;
     for (const auto& [worker, connections] : own.counts) sum += connections;
+    if (sum == own.count && own.version != 0) return;
     recount_.insert(own.roster->name());
     own.roster->set_count(own, sum);
     if (sum == 0) return end(own);
     changed(own);
+}
+
+void Presence::take_counts(std::size_t& left) {
+    for (; left > 0 && !left_alone_.empty(); --left) {
+        const auto name = left_alone_.extract(left_alone_.begin());
+        take_count(*find_roster(name.value())->find({0, 0}));
+    }
 }
 
 void Presence::reveal(Attendance& own) {
@@ -153,10 +177,10 @@ void Presence::reveal(Attendance& own) {
     part(*own.roster, own.id);  // it may have been here before, and lost its place
 }
 
-void Presence::linger(Attendance& own, Instant now) {
-    if (own.linger.count() == 0) return end(own);
+void Presence::linger(Attendance& own, std::chrono::milliseconds time, Instant now) {
+    if (time.count() == 0) return end(own);
     own.lingering = true;
-    set_deadline(own, now + own.linger);
+    set_deadline(own, now + time);
     changed(own);
     const std::string user = own.user;
     fill_vacancies(*own.roster, user);
@@ -359,8 +383,12 @@ void Presence::on_tick(Instant now) {
         Attendance* const gone = in == nullptr ? nullptr : in->find(next.key);
         if (gone != nullptr && gone->round == next.round) forget(*gone);
     }
+    std::erase_if(moving_, [now](const auto& move) { return move.second <= now; });
+    left = kMaxEndings;
+    if (moving_.empty() || now - left_alone_since_ >= kMaxMoving) take_counts(left);
+    if (left_alone_.empty()) left_alone_since_ = now;
     if (!gathered_) return;
-    for (left = kMaxEndings; left > 0 && !recount_.empty(); --left) {
+    for (; left > 0 && !recount_.empty(); --left) {
         tell_count(*recount_.begin());
         recount_.erase(recount_.begin());
     }

@@ -9,6 +9,11 @@
 // connection is known to be gone. A held one takes the place of a member of its user that lingers, silently. Two nodes
 // may fill one place before they hear of each other, or its owner comes back; then one keeps it, and the others become
 // members of their own.
+//
+// A connection that moves from one worker of this node to another stays the member that it was: whichever worker named
+// it last owns it, and what another says of it counts no more. While a worker hands connections over (on_move), numbers
+// of connections that only workers' sums make up are left as they were, since each of the two speaks for itself; and
+// the members of one that is gone linger until the other can have named them.
 #pragma once
 
 #include <chrono>
@@ -38,7 +43,9 @@ public:
     static constexpr std::size_t kMaxEndings =
         2048;  // members that leave, and channels that are counted anew, in a tick
     static constexpr std::size_t kMaxHeldReads = 1024;
-    static constexpr std::size_t kMaxNodes = 4 * kMaxPeers;  // that are remembered
+    static constexpr std::size_t kMaxNodes = 4 * kMaxPeers;     // that are remembered
+    static constexpr std::chrono::milliseconds kMoving{2'000};  // after on_move, for both workers to say who is where
+    static constexpr std::chrono::milliseconds kMaxMoving{6'000};  // and numbers are left alone no longer than this
 
     struct Settings {
         std::chrono::milliseconds member_timeout{30'000};  // of a node that is down, until its members leave
@@ -52,6 +59,8 @@ public:
     Presence(Settings settings, Sender& sender, ChannelTable& channels, const std::vector<LinkId>& peers_in,
              std::uint64_t life);
 
+    /// The worker hands connections over to another about now. Say it again while it goes on.
+    void on_move(LinkId link, Instant now);
     void on_worker_down(LinkId link, Instant now);
     void on_peer_up(LinkId link, std::string_view name, Instant now);
     void on_peer_down(LinkId link, Instant now);
@@ -104,10 +113,12 @@ private:
 
     // Own attendances.
     void changed(Attendance& own);
-    void recounted(Attendance& own);  ///< may remove it
+    void recounted(Attendance& own);   ///< may remove it, unless connections are moving
+    void take_count(Attendance& own);  ///< may remove it
+    void take_counts(std::size_t& left);
     void reveal(Attendance& own);
     void end(Attendance& own);
-    void linger(Attendance& own, Instant now);
+    void linger(Attendance& own, std::chrono::milliseconds time, Instant now);
     void set_deadline(Attendance& own, Instant at);
     void clear_deadline(Attendance& own);
 
@@ -138,8 +149,11 @@ private:
     std::size_t own_ = 0;
     std::uint64_t refused_ = 0;
     std::deque<Departure> departures_;
-    std::set<std::string> recount_;  // channels whose number of members is to be told
-    std::vector<LinkId> awaiting_;   // workers that are told when this node knows all members
+    std::set<std::string> recount_;     // channels whose number of members is to be told
+    std::map<LinkId, Instant> moving_;  // workers that hand connections over, until when; at most as many as there are
+    Instant left_alone_since_{};        // numbers are, while any is moving
+    std::set<std::string> left_alone_;  // channels of which workers have said another number meanwhile
+    std::vector<LinkId> awaiting_;      // workers that are told when this node knows all members
     std::vector<std::pair<LinkId, v1::ReadMembers>> held_reads_;
     bool begun_ = false;
     bool gathered_ = false;

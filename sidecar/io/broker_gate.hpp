@@ -51,7 +51,7 @@ public:
     [[nodiscard]] bool knows(const v1::Publish& publish) { return broker_.knows(publish); }
 
     /// A session is up. `link` must stay until close().
-    LinkId open(Link& link, LinkRole role, std::string_view name, LinkAbilities abilities, Instant now);
+    LinkId open(Link& link, LinkRole role, std::string_view name, LinkGreeting greeting, Instant now);
     /// What a worker's Hello said of channels; before open().
     void rules(const v1::ChannelRules& rules) { broker_.on_rules(rules); }
     [[nodiscard]] bool filled() const noexcept { return broker_.filled(); }

@@ -89,7 +89,8 @@ private:
         Listening(Rig& rig, LinkId link, LinkRole role)
             : rig(rig), link(link), role(role), listener(v1::Welcome{}, kTimings, kMaxQueued, *this) {}
         std::string on_dialer_up(const v1::Hello& hello, Instant now) override {
-            rig.broker_.on_link_up(link, role, hello.name(), now, {.clients = hello.clients()});
+            rig.broker_.on_link_up(link, role, hello.name(), now,
+                                   {.incarnation = hello.incarnation(), .clients = hello.clients()});
             return {};
         }
         void on_dialer_down(std::string_view, Instant now) override { rig.broker_.on_link_down(link, now); }

@@ -13,7 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr LinkId kAsker = 1, kWorker = 2, kOld = 3, kPeerIn = 11, kPeerB = 21, kPeerC = 22;
-constexpr LinkAbilities kNew{.clients = true};
+constexpr LinkGreeting kNew{.clients = true};
 
 class BrokerClients : public testing::Test, public Broker::Outbox {
 protected:
@@ -31,8 +31,8 @@ protected:
         ASSERT_TRUE(frame.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())));
         sent_.emplace_back(link, std::move(frame));
     }
-    void up(LinkId link, LinkRole role, LinkAbilities abilities, const char* name = "") {
-        broker_->on_link_up(link, role, name, now_, abilities);
+    void up(LinkId link, LinkRole role, LinkGreeting greeting, const char* name = "") {
+        broker_->on_link_up(link, role, name, now_, greeting);
     }
     void frame(LinkId link, const v1::Frame& frame) { broker_->on_frame(link, frame, now_, wall_); }
     void pass(std::chrono::milliseconds time) {

@@ -409,7 +409,7 @@ public:
 
 private:
     std::string on_dialer_up(const v1::Hello& hello, Instant now) override {
-        broker_->on_link_up(++link_, LinkRole::worker, hello.name(), now);
+        broker_->on_link_up(++link_, LinkRole::worker, hello.name(), now, {.incarnation = hello.incarnation()});
         return {};
     }
     void on_dialer_down(std::string_view, Instant now) override { broker_->on_link_down(link_, now); }

@@ -68,7 +68,7 @@ protected:
     LinkId worker(Node& node) {
         const LinkId link = next_link_++;
         node.other_ends[link] = {nullptr, 0};
-        node.broker->on_link_up(link, LinkRole::worker, "w", now_);
+        node.broker->on_link_up(link, LinkRole::worker, "w", now_, {.incarnation = link});
         v1::Frame frame;
         frame.mutable_subscribe()->set_channel("c");
         node.broker->on_frame(link, frame, now_, {});
@@ -123,7 +123,7 @@ protected:
         if (!frame.has_member_event()) return;
         const v1::MemberEvent& event = frame.member_event();
         counts_[link] = event.count();
-        if (!event.has_member()) return;
+        if (!event.has_member()) return numbers_[link].push_back(event.count());
         if (event.left()) {
             followed_[link].erase(event.member().id());
         } else {
@@ -177,6 +177,12 @@ protected:
         at.broker->on_frame(worker, frame, now_, {});
         run();
     }
+    /// `from` begins to hand connections over.
+    void mark(Node& at, LinkId from, LinkId to) {
+        v1::Frame frame;
+        frame.mutable_mark()->set_to(to);  // a link stands for its worker
+        at.broker->on_frame(from, frame, now_, {});
+    }
     v1::MembersPage read(Node& at, LinkId worker, std::uint64_t after = 0, std::uint32_t limit = 0) {
         v1::Frame frame;
         frame.mutable_read_members()->set_request(1);
@@ -205,6 +211,7 @@ protected:
     std::deque<Sent> queue_;
     std::map<LinkId, Told> told_;
     std::map<LinkId, std::uint64_t> counts_;
+    std::map<LinkId, std::vector<std::uint64_t>> numbers_;  // that were told alone
     v1::MembersPage page_;
     std::map<LinkId, std::set<std::uint64_t>> followed_;  // members, as who heeds what is told keeps them
     std::function<bool(const v1::Frame&)> lose_;          // between peers
@@ -524,6 +531,136 @@ TEST_F(PresenceTest, CountsWithoutKnowingWho) {
     pass(31s);
     EXPECT_EQ(read(a, w1).count(), 0u);
     EXPECT_EQ(told(wb), Told{});
+}
+
+TEST_F(PresenceTest, SaysNothingToAnybodyOfAMemberThatMovesToAnotherWorker) {
+    Node& a = node("a");
+    Node& b = node("b");
+    const LinkId from = worker(a);
+    const LinkId to = worker(a);
+    const LinkId wb = worker(b);
+    meet(a, b);
+    pass(6s);
+    join(a, from, 7, "ann", 10s);
+    const Told here{"+ann!"};
+    EXPECT_EQ(told(wb), here);
+    EXPECT_EQ(told(from), here);
+    EXPECT_EQ(told(to), here);
+    const std::uint64_t id = read(a, to).members(0).id();
+
+    std::size_t peers_heard = 0;
+    lose_ = [&](const v1::Frame& frame) {
+        peers_heard += frame.has_member_change() ? 1 : 0;
+        return false;
+    };
+    join(a, to, 7, "ann", 10s);
+    leave(a, from, 7, true);  // it isn't his any more
+    lose_worker(a, from);
+    pass(30s);
+    EXPECT_EQ(peers_heard, 0u);
+    EXPECT_EQ(told(wb), Told{});
+    EXPECT_EQ(told(to), Told{});
+    ASSERT_EQ(read(a, to).members_size(), 1);
+    EXPECT_EQ(page_.members(0).id(), id);
+
+    leave(a, to, 7, true);
+    EXPECT_EQ(told(to), Told{"-ann!"});
+    EXPECT_EQ(told(wb), Told{"-ann!"});
+}
+
+TEST_F(PresenceTest, LeavesAMovedMemberAloneThatLingeredMeanwhile) {
+    Node& a = node("a");
+    const LinkId from = worker(a);
+    const LinkId to = worker(a);
+    pass(6s);
+    join(a, from, 7, "ann", 10s);
+    told(to);
+    leave(a, from, 7);
+    pass(5s);
+    join(a, to, 7, "ann", 3s);  // by the new nginx.conf
+    leave(a, from, 7, true);
+    lose_worker(a, from);
+    pass(30s);
+    EXPECT_EQ(told(to), Told{});
+    leave(a, to, 7);
+    pass(2s);
+    EXPECT_EQ(told(to), Told{});
+    pass(2s);
+    EXPECT_EQ(told(to), Told{"-ann!"});
+}
+
+TEST_F(PresenceTest, LetsMembersLingerThatAreOnTheirWayWhenTheirWorkerGoes) {
+    Node& a = node("a");
+    const LinkId from = worker(a);
+    const LinkId to = worker(a);
+    pass(6s);
+    join(a, from, 7, "ann", 0s);
+    join(a, from, 8, "bob", 0s);
+    told(to);
+    mark(a, from, to);
+    lose_worker(a, from);
+    pass(500ms);
+    join(a, to, 7, "ann", 0s);
+    EXPECT_EQ(told(to), Told{});
+    pass(10s);
+    EXPECT_EQ(told(to), Told{"-bob!"}) << "nobody named him";
+    // Without a mark it is a worker that died.
+    const LinkId other = worker(a);
+    lose_worker(a, to);
+    EXPECT_EQ(told(other), Told{"-ann!"});
+}
+
+TEST_F(PresenceTest, TellsNoNumberOfConnectionsThatMove) {
+    Node& a = node("a");
+    Node& b = node("b");
+    const LinkId from = worker(a);
+    const LinkId to = worker(a);
+    const LinkId wb = worker(b);
+    meet(a, b);
+    pass(6s);
+    count(a, from, 100);
+    count(a, to, 20);
+    pass(1s);
+    EXPECT_EQ(counts_[wb], 120u);
+    numbers_.clear();
+
+    mark(a, from, to);
+    count(a, to, 70);
+    pass(500ms);
+    EXPECT_EQ(read(a, to).count(), 120u);
+    count(a, from, 50);
+    pass(500ms);
+    count(a, to, 120);
+    pass(500ms);
+    lose_worker(a, from);
+    pass(5s);
+    EXPECT_TRUE(numbers_.empty());
+    EXPECT_EQ(read(b, wb).count(), 120u);
+
+    count(a, to, 121);
+    pass(500ms);
+    EXPECT_EQ(numbers_[to], std::vector<std::uint64_t>{121});
+    EXPECT_EQ(numbers_[wb], std::vector<std::uint64_t>{121});
+}
+
+TEST_F(PresenceTest, TellsNumbersInTheEndThoughConnectionsMoveOnAndOn) {
+    Node& a = node("a");
+    const LinkId from = worker(a);
+    const LinkId to = worker(a);
+    pass(6s);
+    mark(a, from, to);
+    count(a, from, 5);  // of a channel that nobody was in before
+    for (int i = 0; i < 5; ++i, pass(1s)) mark(a, from, to);
+    EXPECT_TRUE(numbers_.empty());
+    for (int i = 0; i < 5; ++i, pass(1s)) mark(a, from, to);
+    EXPECT_EQ(numbers_[to], std::vector<std::uint64_t>{5});
+    // Who counted and went, before anybody was told, leaves nothing behind.
+    count(a, to, 3);
+    lose_worker(a, to);
+    count(a, from, 0);
+    pass(10s);
+    EXPECT_EQ(read(a, from).count(), 0u);
+    EXPECT_EQ(a.broker->counts().members, 0u);
 }
 
 TEST_F(PresenceTest, RefusesWhatIsOutOfBounds) {
