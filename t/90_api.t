@@ -15,7 +15,7 @@ my $t    = Weft::Test->new;
 my $key  = $t->key_file;
 my %keys = (
     shop  => { channels => { 'chat:*' => ['publish'] } },
-    desk  => { channels => { 'chat:*' => [ 'history', 'presence' ] }, rpc => [ 'weft.channels', 'weft.refresh' ] },
+    desk  => { channels => { 'chat:*' => [ 'history', 'presence' ] }, rpc => [ 'weft.channels', 'weft.clients', 'weft.refresh' ] },
     nodes => { rpc => ['weft.node*'] },
     all   => { channels => { '**' => ['*'] }, rpc => ['weft.*'] },
 );
@@ -172,9 +172,10 @@ check 'a batch answers each command in order, and goes on behind one that fails'
         { command => 'disconnect', user => 'nobody' },
         { command => 'channels' },
         { command => 'nodes' },
+        { command => 'clients', user => 'nobody', channel => 'chat:batch', node => 'b', after => '0' x 16, limit => 1 },
     ] });
     my @answers = @{ $answer->{answers} };
-    is_deeply([ map { $_->{status} } @answers ], [ 202, 404, 202, 200, 200, 403, 200, 202, 200, 200 ], 'ten answers');
+    is_deeply([ map { $_->{status} } @answers ], [ 202, 404, 202, 200, 200, 403, 200, 202, 200, 200, 200 ], 'eleven answers');
     is($answer->{failed}, 2, 'two failed');
     is_deeply([ map { $_->{data} } @{ $answers[4]{answer}{events} } ], [ 1, 3, 4 ], 'history has what came before it');
     is(scalar @{ $answers[3]{answer}{answers} }, 2, 'a broadcast within has answers of its own');
@@ -383,6 +384,14 @@ my @wrong = (
     [ 'channels',       { pattern => '' },                               qr/"pattern" is no text/ ],
     [ 'channels',       { limit => 5000 },                               qr/"limit" is not usable: expected a whole number from 1 to 1000/ ],
     [ 'channels',       { after => 'x' x 256 },                          qr/"after" is longer than 255 bytes/ ],
+    [ 'clients',        { user => 7 },                                   qr/"user" is not a string: expected a string of 1 to 255 bytes/ ],
+    [ 'clients',        { user => '' },                                  qr/"user" is empty/ ],
+    [ 'clients',        { user => 'x' x 256 },                           qr/"user" is too long: expected a string of 1 to 255 bytes/ ],
+    [ 'clients',        { channel => 'a b' },                            qr/"channel".*expected/ ],
+    [ 'clients',        { node => '' },                                  qr/"node" is empty/ ],
+    [ 'clients',        { after => 'xyz' },                              qr/"after" is no client id: expected "next" of the page before/ ],
+    [ 'clients',        { after => 7 },                                  qr/"after" is no text/ ],
+    [ 'clients',        { limit => 1001 },                               qr/"limit" is not usable: expected a whole number from 1 to 1000/ ],
     [ 'disconnect',     {},                                              qr/expected one of user, client and ticket/ ],
     [ 'disconnect',     { client => 'xyz' },                             qr/"client" is no client id: expected 16 hexadecimal digits/ ],
     [ 'ban',            { user => 'a' },                                 qr/"seconds" is missing: expected a whole number/ ],
@@ -432,12 +441,12 @@ check 'an API key does what it grants, and nothing else' => sub {
     my %parameters = (
         publish => { channel => 'chat:keyed', data => 1 }, broadcast => { channels => ['chat:keyed'], data => 1 },
         history => { channel => 'chat:keyed' }, presence => { channel => 'chat:keyed' }, presence_stats => { channel => 'chat:keyed' },
-        channels => {}, node => {}, nodes => {}, disconnect => { user => 'x' }, unban => { user => 'x' },
+        channels => {}, clients => {}, node => {}, nodes => {}, disconnect => { user => 'x' }, unban => { user => 'x' },
         ban => { user => 'x', seconds => 1 }, unsubscribe => { user => 'x', channel => 'chat:x' }, refresh => { user => 'x', seconds => 60 },
     );
     my %may = (
         shop  => [qw(publish broadcast)],
-        desk  => [qw(history presence presence_stats channels refresh)],
+        desk  => [qw(history presence presence_stats channels clients refresh)],
         nodes => [qw(node nodes)],
         all   => [ keys %parameters ],
     );
@@ -491,7 +500,7 @@ check 'the examples of docs/api.md run, and answer as shown' => sub {
 check 'with weftd away it is 503 with Retry-After, and 200 when it is back' => sub {
     my %some = (
         publish => { channel => 'chat:x', data => 1 }, history => { channel => 'chat:x' }, presence => { channel => 'chat:x' },
-        presence_stats => { channel => 'chat:x' }, channels => {}, node => {}, nodes => {}, disconnect => { user => 'x' },
+        presence_stats => { channel => 'chat:x' }, channels => {}, clients => {}, node => {}, nodes => {}, disconnect => { user => 'x' },
         ban => { user => 'x', seconds => 1 }, unban => { user => 'x' }, unsubscribe => { user => 'x', channel => 'chat:x' },
         refresh => { user => 'x', seconds => 9 }, broadcast => { channels => [ 'chat:x', 'chat:y' ], data => 1 },
         batch => { commands => [ { command => 'node' }, { command => 'publish', channel => 'chat:x', data => 1 } ] },

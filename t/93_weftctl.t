@@ -9,6 +9,7 @@ use IO::Select;
 use JSON::PP ();
 use Test::More;
 use Weft::Test;
+use Weft::Test::Weftctl;
 
 my $t     = Weft::Test->new;
 my $key   = $t->key_file;
@@ -17,26 +18,12 @@ my ($a, $b) = $t->mesh('a', 'b', {
     rules => $rules, location => "weft_ticket key=$key; weft_rate off;",
     shards => $ENV{WEFT_SHARDS} // 1,
 });
-my $weftctl = "$Weft::Test::BUILD/weftctl";
+my $weftctl = Weft::Test::Weftctl->path;
 my $json    = JSON::PP->new->allow_nonref->canonical;
 
-# {status, out, err} of a run; the last of the words may be {in => TEXT}.
-sub run_it {
-    my (@words) = @_;
-    my $in = ref $words[-1] ? (pop @words)->{in} : '';
-    my ($out_file, $err_file, $in_file) = map { $t->prefix . "/weftctl.$_" } qw(out err in);
-    spew($in_file, $in);
-    my $pid = fork // die "fork: $!\n";
-    if (!$pid) {
-        open STDIN,  '<', $in_file;
-        open STDOUT, '>', $out_file;
-        open STDERR, '>', $err_file;
-        exec $weftctl, @words or POSIX::_exit(127);
-    }
-    waitpid $pid, 0;
-    return { status => $? >> 8, out => slurp($out_file), err => slurp($err_file) };
-}
-sub at { my ($node) = @_; return ('--sidecar', $node->weftd->worker_address) }
+my $once    = Weft::Test::Weftctl->new($t);
+sub run_it { my (@words) = @_; return $once->run(@words) }
+sub at     { my ($node) = @_; return Weft::Test::Weftctl::at($node) }
 
 # A weftctl that goes on: reads lines of it.
 package Follower {
@@ -177,6 +164,9 @@ check 'wrong use is status 2 and names what was expected; an absent weftd is sta
         [ [ 'history',   'chat:x', '--after', '?' ], qr/--after \?: / ],
         [ [ 'history',   'chat:x', '--limit', '0' ], qr/--limit/ ],
         [ [ 'channels',  'chat**' ],               qr/pattern chat\*\*: / ],
+        [ [ 'clients',   '--channel', 'a b' ],     qr/a b: expected 1 to 255 bytes/ ],
+        [ [ 'clients',   '--limit', '0' ],         qr/--limit/ ],
+        [ [ 'clients',   '--user', '' ],           qr/--user: it is empty/ ],
         [ [ 'rpc',       'a.b', 'x' ],             qr/the params are not valid JSON/ ],
         [ [ 'completion', 'fish' ],                qr/bash.*zsh/s ],
         [ [ 'nonsense' ],                          qr/./ ],

@@ -27,6 +27,7 @@ void add_history_command(CLI::App& app);
 void add_presence_command(CLI::App& app);
 void add_rpc_command(CLI::App& app);
 void add_channels_command(CLI::App& app);
+void add_clients_command(CLI::App& app);
 void add_nodes_command(CLI::App& app);
 void add_top_command(CLI::App& app);
 void add_check_command(CLI::App& app);

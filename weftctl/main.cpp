@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
     weft::add_presence_command(app);
     weft::add_rpc_command(app);
     weft::add_channels_command(app);
+    weft::add_clients_command(app);
     weft::add_nodes_command(app);
     weft::add_top_command(app);
     weft::add_ticket_command(app);

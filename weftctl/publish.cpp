@@ -1,13 +1,12 @@
 // weftctl publish: as a back end, without nginx.
 #include <iostream>
 #include <iterator>
-#include <memory>
 
 #include "channel_name.hpp"
 #include "codec/json_scanner.hpp"
 #include "codec/text_rules.hpp"
 #include "json_line.hpp"
-#include "sidecar.hpp"
+#include "query.hpp"
 #include "websocket/utf8.hpp"
 
 namespace weft {
@@ -56,15 +55,15 @@ void run(const Options& options) {
 }  // namespace
 
 void add_publish_command(CLI::App& app) {
-    auto options = std::make_shared<Options>();
-    CLI::App& command = *app.add_subcommand("publish", "Publish to a channel");
-    command.add_option("channel", options->channel)->required();
-    command.add_option("data", options->data, "A JSON value; - reads it from standard input")->required();
-    command.add_flag("--text", options->text, "The data is a text, not JSON");
-    command.add_option("--id", options->message_id, "message_id: who repeats it means the same publication");
-    command.add_flag("--json", options->json, "Print JSON");
-    Sidecar::add_options(command, options->sidecar);
-    command.callback([options] { run(*options); });
+    add_query<Options>(
+        app, "publish", "Publish to a channel",
+        [](CLI::App& command, Options& options) {
+            add_channel(command, options.channel);
+            command.add_option("data", options.data, "A JSON value; - reads it from standard input")->required();
+            command.add_flag("--text", options.text, "The data is a text, not JSON");
+            command.add_option("--id", options.message_id, "message_id: who repeats it means the same publication");
+        },
+        run);
 }
 
 }  // namespace weft

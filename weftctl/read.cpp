@@ -1,14 +1,12 @@
 // weftctl history, presence, rpc: one question, one answer.
-#include <charconv>
 #include <iostream>
-#include <memory>
 
 #include "channel_name.hpp"
 #include "codec/json_scanner.hpp"
 #include "codec/text_rules.hpp"
 #include "json_line.hpp"
 #include "publication.hpp"
-#include "sidecar.hpp"
+#include "query.hpp"
 #include "weft/position.hpp"
 
 namespace weft {
@@ -105,33 +103,31 @@ void call(const RpcOptions& options) {
 }  // namespace
 
 void add_history_command(CLI::App& app) {
-    auto options = std::make_shared<HistoryOptions>();
-    CLI::App& command = *app.add_subcommand("history", "Print what a channel's history holds");
-    command.add_option("channel", options->channel)->required();
-    command.add_option("--after", options->after, "Begin behind this position");
-    command.add_option("--limit", options->limit, "So many publications at most")
-        ->check(CLI::Range(1U, 1'000'000'000U));
-    command.add_flag("--json", options->json, "Print JSON, an object a line");
-    Sidecar::add_options(command, options->sidecar);
-    command.callback([options] { read_history(*options); });
+    add_query<HistoryOptions>(
+        app, "history", "Print what a channel's history holds",
+        [](CLI::App& command, HistoryOptions& options) {
+            add_channel(command, options.channel);
+            command.add_option("--after", options.after, "Begin behind this position");
+            command.add_option("--limit", options.limit, "So many publications at most")
+                ->check(CLI::Range(1U, 1'000'000'000U));
+        },
+        read_history);
 }
 
 void add_presence_command(CLI::App& app) {
-    auto options = std::make_shared<PresenceOptions>();
-    CLI::App& command = *app.add_subcommand("presence", "Print who is in a channel: client, user, info");
-    command.add_option("channel", options->channel)->required();
-    command.add_flag("--json", options->json, "Print JSON, an object a line");
-    Sidecar::add_options(command, options->sidecar);
-    command.callback([options] { read_members(*options); });
+    add_query<PresenceOptions>(
+        app, "presence", "Print who is in a channel: client, user, info",
+        [](CLI::App& command, PresenceOptions& options) { add_channel(command, options.channel); }, read_members);
 }
 
 void add_rpc_command(CLI::App& app) {
-    auto options = std::make_shared<RpcOptions>();
-    CLI::App& command = *app.add_subcommand("rpc", "Call a method, and print its result as JSON");
-    command.add_option("method", options->method)->required();
-    command.add_option("params", options->params, "A JSON value");
-    Sidecar::add_options(command, options->sidecar);
-    command.callback([options] { call(*options); });
+    add_query<RpcOptions>(
+        app, "rpc", "Call a method, and print its result as JSON",
+        [](CLI::App& command, RpcOptions& options) {
+            command.add_option("method", options.method)->required();
+            command.add_option("params", options.params, "A JSON value");
+        },
+        call);
 }
 
 }  // namespace weft

@@ -1,11 +1,9 @@
 // weftctl disconnect, ban, unban, unsubscribe: decisions about clients, for every worker of every node.
-#include <charconv>
 #include <iostream>
-#include <memory>
 
-#include "command.hpp"
+#include "codec/text_rules.hpp"
 #include "duration.hpp"
-#include "sidecar.hpp"
+#include "query.hpp"
 #include "weft/revocations.hpp"
 
 namespace weft {
@@ -18,13 +16,11 @@ struct Options {
 };
 
 std::uint64_t client_id(const std::string& hex) {
-    std::uint64_t id = 0;
-    const char* const end = hex.data() + hex.size();
-    const auto read = std::from_chars(hex.data(), end, id, 16);
-    if (hex.size() != 16 || read.ec != std::errc() || read.ptr != end || id == 0) {
+    const auto id = HexId::parse(hex);
+    if (!id || *id == 0) {
         throw UsageError("--client " + hex + ": expected 16 hexadecimal digits as in connection_established");
     }
-    return id;
+    return *id;
 }
 
 void run(const Options& options, v1::Revocation::Kind kind, bool lifted) {
@@ -51,21 +47,23 @@ void run(const Options& options, v1::Revocation::Kind kind, bool lifted) {
 }
 
 void add(CLI::App& app, const std::string& name, const std::string& what, v1::Revocation::Kind kind, bool lifted) {
-    auto options = std::make_shared<Options>();
-    CLI::App& command = *app.add_subcommand(name, what);
-    command.add_option("--user", options->user, "All connections of this user (a ticket's sub)");
-    command.add_option("--ticket", options->ticket, "All connections that came with this ticket (its jti)");
-    if (kind != v1::Revocation::BAN) {
-        command.add_option("--client", options->client, "One connection, by the client_id that it was greeted with");
-    }
-    if (kind == v1::Revocation::UNSUBSCRIBE) {
-        command.add_option("--channel", options->channel, "The channel to leave")->required();
-    }
-    if (kind == v1::Revocation::BAN && !lifted) {
-        command.add_option("--for", options->time, "How long it holds, such as 90s, 10m, 12h or 7d")->required();
-    }
-    Sidecar::add_options(command, options->sidecar);
-    command.callback([options, kind, lifted] { run(*options, kind, lifted); });
+    add_query<Options>(
+        app, name, what,
+        [&](CLI::App& command, Options& options) {
+            command.add_option("--user", options.user, "All connections of this user (a ticket's sub)");
+            command.add_option("--ticket", options.ticket, "All connections that came with this ticket (its jti)");
+            if (kind != v1::Revocation::BAN) {
+                command.add_option("--client", options.client,
+                                   "One connection, by the client_id that it was greeted with");
+            }
+            if (kind == v1::Revocation::UNSUBSCRIBE) {
+                command.add_option("--channel", options.channel, "The channel to leave")->required();
+            }
+            if (kind == v1::Revocation::BAN && !lifted) {
+                command.add_option("--for", options.time, "How long it holds, such as 90s, 10m, 12h or 7d")->required();
+            }
+        },
+        [kind, lifted](const Options& options) { run(options, kind, lifted); });
 }
 
 }  // namespace

@@ -79,6 +79,8 @@ public:
 
     /// Of the weftd that answers; at least 1.
     [[nodiscard]] unsigned shards() const noexcept { return shards_; }
+    [[nodiscard]] bool knows_clients() const noexcept { return knows_clients_; }
+    [[nodiscard]] const std::string& address() const noexcept { return address_; }
 
     void send(const v1::Frame& frame) {
         dialer_.send(frame);
@@ -160,11 +162,14 @@ private:
 
     static bool answers(const v1::Frame& frame) noexcept {
         return frame.has_published() || frame.has_rpc_result() || frame.has_history_page() ||
-               frame.has_members_page() || frame.has_channels_page() || frame.has_nodes_page() ||
-               (frame.has_failed() && frame.failed().request() != 0);
+               frame.has_members_page() || frame.has_channels_page() || frame.has_clients_page() ||
+               frame.has_nodes_page() || (frame.has_failed() && frame.failed().request() != 0);
     }
 
-    void on_link_up(const v1::Welcome& welcome, Instant) override { shards_ = std::max(1U, welcome.shards()); }
+    void on_link_up(const v1::Welcome& welcome, Instant) override {
+        shards_ = std::max(1U, welcome.shards());
+        knows_clients_ = welcome.clients();
+    }
     void on_link_down(std::string_view, Instant) override { lost_ = true; }
     void on_link_frame(v1::Frame& frame, Instant) override {
         if (answers(frame)) {
@@ -178,6 +183,7 @@ private:
     std::string address_;
     milliseconds timeout_;
     unsigned shards_ = 1;
+    bool knows_clients_ = false;
     bool lost_ = false;
     LinkDialer dialer_;
     zmq::context_t context_;
@@ -223,6 +229,11 @@ std::vector<v1::Frame> Sidecar::ask_all(const Options& options, const v1::Frame&
 }
 
 Sidecar::~Sidecar() = default;
+
+void Sidecar::expect_clients() const {
+    if (session_->knows_clients()) return;
+    throw Failure("weftd at " + session_->address() + " is of a version that can't list clients");
+}
 
 v1::Frame Sidecar::ask(const v1::Frame& frame) {
     return session_->ask(frame);

@@ -34,6 +34,9 @@ public:
     /// is Failed, or doesn't come in time.
     v1::Frame ask(const v1::Frame& frame);
 
+    /// Throws Failure when weftd is of a version that doesn't answer v1::ReadClients.
+    void expect_clients() const;
+
     /// Asks every shard of weftd the same.
     static std::vector<v1::Frame> ask_all(const Options& options, const v1::Frame& frame);
 

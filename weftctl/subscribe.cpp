@@ -1,12 +1,11 @@
 // weftctl subscribe: follows a channel until it is interrupted.
-#include <csignal>
 #include <iostream>
-#include <memory>
 
 #include "channel_name.hpp"
+#include "interrupt.hpp"
 #include "json_line.hpp"
 #include "publication.hpp"
-#include "sidecar.hpp"
+#include "query.hpp"
 #include "weft/standing.hpp"
 
 namespace weft {
@@ -21,8 +20,6 @@ struct Options {
     bool json = false;
 };
 
-volatile std::sig_atomic_t stopped = 0;
-
 class Follower {
 public:
     explicit Follower(const Options& options) : options_(options), sidecar_(options.sidecar, options.channel) {
@@ -32,6 +29,7 @@ public:
     }
 
     void run() {
+        const auto& stopped = catch_interrupts();
         subscribe();
         while (stopped == 0 && !enough()) {
             bool lost = false;
@@ -137,25 +135,21 @@ void run(const Options& options) {
             throw UsageError("--from " + *options.from + ": " + position.error());
         }
     }
-    struct sigaction action {};
-    action.sa_handler = [](int) { stopped = 1; };
-    sigaction(SIGINT, &action, nullptr);
-    sigaction(SIGTERM, &action, nullptr);
     Follower(options).run();
 }
 
 }  // namespace
 
 void add_subscribe_command(CLI::App& app) {
-    auto options = std::make_shared<Options>();
-    CLI::App& command = *app.add_subcommand("subscribe", "Print what is published to a channel, until interrupted");
-    command.add_option("channel", options->channel)->required();
-    command.add_option("--from", options->from,
-                       "Begin behind this position, as far as the channel's history goes back");
-    command.add_option("--count", options->count, "End after so many publications");
-    command.add_flag("--json", options->json, "Print JSON, an object a line");
-    Sidecar::add_options(command, options->sidecar);
-    command.callback([options] { run(*options); });
+    add_query<Options>(
+        app, "subscribe", "Print what is published to a channel, until interrupted",
+        [](CLI::App& command, Options& options) {
+            add_channel(command, options.channel);
+            command.add_option("--from", options.from,
+                               "Begin behind this position, as far as the channel's history goes back");
+            command.add_option("--count", options.count, "End after so many publications");
+        },
+        run);
 }
 
 }  // namespace weft

@@ -3,16 +3,15 @@
 
 #include <unistd.h>
 
-#include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <map>
-#include <memory>
 #include <thread>
 
-#include "command.hpp"
+#include "codec/survey_json.hpp"
+#include "interrupt.hpp"
 #include "json_line.hpp"
-#include "sidecar.hpp"
+#include "query.hpp"
 #include "weft/channel.hpp"
 
 namespace weft {
@@ -20,6 +19,13 @@ namespace weft {
 namespace {
 
 constexpr std::uint32_t kPage = 1000;  // channels
+
+/// What all shards answer, put together.
+v1::Frame ask_shards(const Sidecar::Options& sidecar, const v1::Frame& question) {
+    v1::Frame all;
+    for (const v1::Frame& answer : Sidecar::ask_all(sidecar, question)) merge_page(all, answer, kPage);
+    return all;
+}
 
 struct ChannelsOptions {
     Sidecar::Options sidecar;
@@ -40,11 +46,8 @@ void list_channels(const ChannelsOptions& options) {
         read.set_pattern(options.pattern);
         read.set_after(after);
         read.set_limit(kPage);
-        std::vector<v1::ChannelsPage> pages;
-        for (v1::Frame& answer : Sidecar::ask_all(options.sidecar, frame)) {
-            pages.push_back(std::move(*answer.mutable_channels_page()));
-        }
-        const v1::ChannelsPage page = merge_channels(pages, kPage);
+        const v1::Frame answer = ask_shards(options.sidecar, frame);
+        const v1::ChannelsPage& page = answer.channels_page();
         for (const auto& entry : page.channels()) {
             if (options.json) {
                 std::cout
@@ -70,11 +73,7 @@ struct NodesOptions {
 v1::NodesPage read_nodes(const Sidecar::Options& sidecar) {
     v1::Frame frame;
     frame.mutable_read_nodes()->set_request(1);
-    std::vector<v1::NodesPage> pages;
-    for (v1::Frame& answer : Sidecar::ask_all(sidecar, frame)) {
-        pages.push_back(std::move(*answer.mutable_nodes_page()));
-    }
-    return merge_nodes(pages);
+    return ask_shards(sidecar, frame).nodes_page();
 }
 
 void list_nodes(const NodesOptions& options) {
@@ -84,22 +83,9 @@ void list_nodes(const NodesOptions& options) {
     const v1::NodesPage page = read_nodes(options.sidecar);
     for (const v1::NodeInfo& node : page.nodes()) {
         if (options.json) {
-            JsonLine line;
-            line.text("node", node.node()).boolean("up", node.up());
-            if (node.up()) {
-                line.text("software", node.software())
-                    .number("uptime_ms", node.uptime_ms())
-                    .number("shards", node.shards())
-                    .number("workers", node.workers())
-                    .number("peers", node.peers())
-                    .number("connections", node.connections())
-                    .number("subscriptions", node.subscriptions())
-                    .number("channels", node.channels())
-                    .number("published", node.published())
-                    .number("delivered", node.delivered())
-                    .number("history_bytes", node.history_bytes());
-            }
-            std::cout << line.str() << '\n';
+            std::string line;
+            append_node(line, node);
+            std::cout << line << '\n';
         } else if (node.up()) {
             std::cout << node.node() << "\tyes\t" << node.software() << '\t' << node.uptime_ms() / 1000 << "s\t"
                       << node.workers() << '\t' << node.peers() << '\t' << node.connections() << '\t' << node.channels()
@@ -117,8 +103,6 @@ struct TopOptions {
     bool json = false;
 };
 
-volatile std::sig_atomic_t stopped = 0;
-
 /// What has happened on a node since the look before, by the second.
 struct Rates {
     double published, delivered;
@@ -129,6 +113,7 @@ public:
     explicit Top(const TopOptions& options) : options_(options) {}
 
     void run() {
+        const auto& stopped = catch_interrupts();
         for (std::uint64_t looks = 0; stopped == 0; ++looks) {
             const v1::NodesPage page = read_nodes(options_.sidecar);
             if (looks > 0) show(page);
@@ -185,43 +170,32 @@ private:
     std::map<std::string, v1::NodeInfo> before_;
 };
 
-void run_top(const TopOptions& options) {
-    struct sigaction action {};
-    action.sa_handler = [](int) { stopped = 1; };
-    sigaction(SIGINT, &action, nullptr);
-    sigaction(SIGTERM, &action, nullptr);
-    Top(options).run();
-}
-
 }  // namespace
 
 void add_channels_command(CLI::App& app) {
-    auto options = std::make_shared<ChannelsOptions>();
-    CLI::App& command = *app.add_subcommand("channels", "List channels that have subscribers, and how many");
-    command.add_option("pattern", options->pattern, "Only those that match, such as chat:*");
-    command.add_flag("--json", options->json, "Print JSON, an object a line");
-    Sidecar::add_options(command, options->sidecar);
-    command.callback([options] { list_channels(*options); });
+    add_query<ChannelsOptions>(
+        app, "channels", "List channels that have subscribers, and how many",
+        [](CLI::App& command, ChannelsOptions& options) {
+            command.add_option("pattern", options.pattern, "Only those that match, such as chat:*");
+        },
+        list_channels);
 }
 
 void add_nodes_command(CLI::App& app) {
-    auto options = std::make_shared<NodesOptions>();
-    CLI::App& command = *app.add_subcommand("nodes", "List the nodes of the mesh, and what each holds");
-    command.add_flag("--json", options->json, "Print JSON, an object a line");
-    Sidecar::add_options(command, options->sidecar);
-    command.callback([options] { list_nodes(*options); });
+    add_query<NodesOptions>(
+        app, "nodes", "List the nodes of the mesh, and what each holds", [](CLI::App&, NodesOptions&) {}, list_nodes);
 }
 
 void add_top_command(CLI::App& app) {
-    auto options = std::make_shared<TopOptions>();
-    CLI::App& command = *app.add_subcommand("top", "Show what the nodes do, again and again, until interrupted");
-    command.add_option("--interval", options->interval, "Seconds between two looks")
-        ->check(CLI::Range(0.1, 3600.0))
-        ->capture_default_str();
-    command.add_option("--count", options->count, "End after so many looks");
-    command.add_flag("--json", options->json, "Print JSON, an object a line");
-    Sidecar::add_options(command, options->sidecar);
-    command.callback([options] { run_top(*options); });
+    add_query<TopOptions>(
+        app, "top", "Show what the nodes do, again and again, until interrupted",
+        [](CLI::App& command, TopOptions& options) {
+            command.add_option("--interval", options.interval, "Seconds between two looks")
+                ->check(CLI::Range(0.1, 3600.0))
+                ->capture_default_str();
+            command.add_option("--count", options.count, "End after so many looks");
+        },
+        [](const TopOptions& options) { Top(options).run(); });
 }
 
 }  // namespace weft

@@ -1,7 +1,9 @@
 // What the texts in a command must keep to, in whatever spelling they come.
 #pragma once
 
+#include <charconv>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,6 +32,8 @@ inline constexpr TextRule kMessageId{"message_id", 1, kMaxId, TextRule::Alphabet
                                      "a string of 1 to 64 bytes without control characters"};
 inline constexpr TextRule kSignalName{"name", 1, kMaxSignalName, TextRule::Alphabet::any, "a string of 1 to 64 bytes"};
 inline constexpr TextRule kMethod{"method", 1, kMaxMethod, TextRule::Alphabet::any, "a string of 1 to 128 bytes"};
+inline constexpr TextRule kUser{"user", 1, 255, TextRule::Alphabet::any, "a string of 1 to 255 bytes"};
+inline constexpr TextRule kNode{"node", 1, 255, TextRule::Alphabet::any, "a string of 1 to 255 bytes"};
 inline constexpr TextRule kToken{"token", 1, kMaxToken, TextRule::Alphabet::any, "a string of 1 to 8192 bytes"};
 inline constexpr TextRule kAfterMember{"after", 0, kMaxId, TextRule::Alphabet::any, "a string of at most 64 bytes"};
 // Positions are looked at by those who can read them.
@@ -57,6 +61,15 @@ public:
         for (int i = 15; i >= 0; --i, id >>= 4) digits_[i] = "0123456789abcdef"[id & 15];
     }
     [[nodiscard]] std::string_view view() const noexcept { return {digits_, sizeof digits_}; }
+
+    /// No value when `text` isn't 16 hex digits.
+    [[nodiscard]] static std::optional<std::uint64_t> parse(std::string_view text) noexcept {
+        std::uint64_t id = 0;
+        const char* const end = text.data() + text.size();
+        const auto [stop, fault] = std::from_chars(text.data(), end, id, 16);
+        if (text.size() != sizeof digits_ || fault != std::errc() || stop != end) return std::nullopt;
+        return id;
+    }
 
 private:
     char digits_[16];

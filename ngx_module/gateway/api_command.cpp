@@ -1,7 +1,6 @@
 #include "gateway/api_command.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <numeric>
 
 #include "auth/grants_text.hpp"
@@ -64,13 +63,11 @@ void read_subject(Parameters& parameters, v1::Revocation& revocation) {
     revocation.set_ticket(parameters.text("ticket"));
     const std::string client = parameters.text("client");
     if (client.empty()) return;
-    std::uint64_t id = 0;
-    const char* const end = client.data() + client.size();
-    if (const auto read = std::from_chars(client.data(), end, id, 16);
-        client.size() != 16 || read.ec != std::errc() || read.ptr != end || id == 0) {
+    const auto id = HexId::parse(client);
+    if (!id || *id == 0) {
         parameters.refuse("\"client\" is no client id: expected 16 hexadecimal digits as in connection_established");
     }
-    revocation.set_client_id(id);
+    revocation.set_client_id(id.value_or(0));
 }
 
 api::Revoke decide(Parameters& parameters, v1::Revocation::Kind kind) {
@@ -148,6 +145,7 @@ constexpr Reader kReaders[] = {
     {"presence", read_page<api::Presence>},
     {"presence_stats", read_stats},
     {"channels", read_survey<Survey::Kind::channels>},
+    {"clients", read_survey<Survey::Kind::clients>},
     {"node", read_survey<Survey::Kind::node>},
     {"nodes", read_survey<Survey::Kind::nodes>},
     {"disconnect", read_disconnect},

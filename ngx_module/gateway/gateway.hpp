@@ -333,9 +333,9 @@ private:
     void ask_history(Request request, const command::History& history);
     void ask_members(Request request, const ChannelRule& rule, const command::Presence& presence);
 
-    // Questions to all shards, in gateway_survey.cpp.
+    // Questions to all shards, or the first for all, in gateway_survey.cpp.
     void ask_all(Request request, Survey survey);
-    void on_survey_part(const Request& request);
+    void on_survey_part(ShardLink& link, const v1::Frame& page);
     void fail_survey(const Request& request, const event::Error& error);
     /// A client calls one of weftd's own methods. False: it is none that is answered here.
     bool call_own_method(Connection& connection, std::string_view id, const command::Rpc& rpc);
@@ -344,6 +344,8 @@ private:
     void forget_count(Feed& feed) noexcept;
     void tell_counts();
     void tell_counts(ShardLink& link);
+    /// weftd asks for the connections of this worker: in gateway_clients.cpp.
+    void on_read_clients(ShardLink& link, const v1::ReadClients& read);
 
     // Feeds, in gateway_feeds.cpp.
     Feed* find_feed(std::string_view channel) noexcept;

@@ -78,6 +78,7 @@ void Gateway::on_link_up(ShardLink& link, const v1::Welcome& welcome) {
     }
     counters_.link_up.set(links_up() ? 1 : 0);
     link.surveys = welcome.surveys();
+    link.clients = welcome.clients();
     // Without users a feed has no business here any more; with them it is announced anew, with its position.
     for (auto entry = feeds_.begin(); entry != feeds_.end();) {
         Feed& feed = *(entry++)->second;
@@ -230,16 +231,10 @@ void Gateway::on_link_frame(ShardLink& link, v1::Frame& frame) {
         case v1::Frame::kHistoryPage: return on_page(link, frame.history_page());
         case v1::Frame::kMemberEvent: return on_member_event(frame.member_event());
         case v1::Frame::kMembersPage: return on_members_page(link, frame.members_page());
-        case v1::Frame::kChannelsPage: {
-            const Request request = take_request(link, frame.channels_page().request());
-            if (request.survey) request.survey->channels.push_back(std::move(*frame.mutable_channels_page()));
-            return on_survey_part(request);
-        }
-        case v1::Frame::kNodesPage: {
-            const Request request = take_request(link, frame.nodes_page().request());
-            if (request.survey) request.survey->nodes.push_back(std::move(*frame.mutable_nodes_page()));
-            return on_survey_part(request);
-        }
+        case v1::Frame::kReadClients: return on_read_clients(link, frame.read_clients());
+        case v1::Frame::kChannelsPage:
+        case v1::Frame::kClientsPage:
+        case v1::Frame::kNodesPage: return on_survey_part(link, frame);
         case v1::Frame::kMembersReset: return on_members_reset(link);
         default: return;  // a frame of a later version, or none
     }

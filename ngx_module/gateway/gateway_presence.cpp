@@ -1,6 +1,5 @@
 // Channels with presence: what weftd is told of subscribers here, and what they are told of members anywhere.
 #include <algorithm>
-#include <charconv>
 #include <vector>
 
 #include "codec/json_object.hpp"
@@ -16,14 +15,6 @@ constexpr std::size_t kAnnounceRoom = std::size_t{1}
 
 Member member_of(const v1::Member& member) {
     return {member.id(), member.client_id(), member.user(), member.info()};
-}
-
-/// A member's id as clients are told it: 16 hex digits.
-std::optional<std::uint64_t> parse_member_id(std::string_view text) {
-    std::uint64_t id = 0;
-    const auto [stop, fault] = std::from_chars(text.data(), text.data() + text.size(), id, 16);
-    if (text.size() != 16 || fault != std::errc() || stop != text.data() + text.size()) return std::nullopt;
-    return id;
 }
 
 }  // namespace
@@ -168,7 +159,7 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
 
 void Gateway::ask_members(Request request, const ChannelRule& rule, const command::Presence& presence) {
     if (!rule.presence) return fail(request, {Code::permission_denied, "this channel is without presence", {}});
-    const auto after = presence.after.empty() ? std::optional<std::uint64_t>(0) : parse_member_id(presence.after);
+    const auto after = presence.after.empty() ? std::optional<std::uint64_t>(0) : HexId::parse(presence.after);
     if (!after) {
         return fail(request, {Code::invalid_message, "\"after\" is not usable: expected a member's id", {}});
     }

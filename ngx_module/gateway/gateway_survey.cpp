@@ -1,8 +1,10 @@
 // What is asked of all shards at once, and how many subscribers weftd is told of so that it can answer.
 #include <algorithm>
+#include <span>
 
 #include "gateway/gateway.hpp"
 #include "gateway/parameters.hpp"
+#include "weft/survey.hpp"
 
 namespace weft {
 
@@ -24,11 +26,15 @@ void Gateway::survey(Survey survey, RequestObserver& observer, std::string_view 
 
 void Gateway::ask_all(Request request, Survey survey) {
     const auto kept = std::make_shared<Survey>(std::move(survey));
-    if (!std::ranges::all_of(links_, [](const auto& link) { return !link->up() || link->surveys; })) {
+    // Workers answer for their connections to the first shard alone.
+    const bool clients = kept->kind == Survey::Kind::clients;
+    const std::span asked(links_.data(), clients ? 1 : links_.size());
+    if (!std::ranges::all_of(
+            asked, [clients](const auto& link) { return !link->up() || (clients ? link->clients : link->surveys); })) {
         return fail(request, {Code::method_not_found, "the broker is of a version that doesn't know this method", {}});
     }
-    kept->awaited = links();
-    for (const auto& link : links_) {
+    kept->awaited = static_cast<unsigned>(asked.size());
+    for (const auto& link : asked) {
         Request part{request.connection, request.observer, request.id};
         if (link == links_.front()) part.kind = request.kind;  // all of them are one call
         part.survey = kept;
@@ -37,22 +43,16 @@ void Gateway::ask_all(Request request, Survey survey) {
             kept->failed = true;  // parts that were asked for are answered to nobody
             return fail_unavailable(request);
         }
-        if (kept->kind == Survey::Kind::channels) {
-            v1::ReadChannels& read = *outgoing_.mutable_read_channels();
-            read.set_request(number);
-            read.set_pattern(kept->pattern);
-            read.set_after(kept->after);
-            read.set_limit(kept->limit);
-        } else {
-            outgoing_.mutable_read_nodes()->set_request(number);
-            outgoing_.mutable_read_nodes()->set_alone(kept->kind == Survey::Kind::node);
-        }
+        write_question(*kept, number, outgoing_);
         send_link(*link, outgoing_);
     }
 }
 
-void Gateway::on_survey_part(const Request& request) {
-    if (!request.survey || request.survey->failed || --request.survey->awaited > 0) return;
+void Gateway::on_survey_part(ShardLink& link, const v1::Frame& page) {
+    const Request request = take_request(link, survey_request(page));
+    if (!request.survey || request.survey->failed) return;
+    merge_page(request.survey->page, page, request.survey->limit);
+    if (--request.survey->awaited > 0) return;
     const std::string result = survey_result(*request.survey);
     ServerFrame frame;
     frame.body = event::RpcResponse{result};

@@ -12,6 +12,7 @@ v1::Hello hello_to(v1::Hello hello, unsigned shard, unsigned shards) {
     hello.set_shard(shard);
     hello.set_shards(shards);
     hello.set_max_shards(kMaxShards);
+    hello.set_clients(true);
     return hello;
 }
 

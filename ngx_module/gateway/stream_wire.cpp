@@ -153,6 +153,15 @@ std::unique_ptr<StreamWire> StreamWire::make(Kind kind, std::uint8_t index, Code
     return std::make_unique<PollWire>(index, codec);
 }
 
+std::string_view StreamWire::transport() const noexcept {
+    switch (kind_) {
+        case Kind::sse: return "sse";
+        case Kind::lines: return "stream";
+        case Kind::poll: break;
+    }
+    return "poll";
+}
+
 bool StreamWire::fits(Kind kind, const Codec& codec) noexcept {
     return kind == Kind::sse ? !codec.binary() : codec.is_json();
 }

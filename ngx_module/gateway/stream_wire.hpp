@@ -29,7 +29,8 @@ public:
     virtual void append_end(std::uint16_t code, std::string_view why, std::string& out) const = 0;
 
     [[nodiscard]] Kind kind() const noexcept { return kind_; }
-    [[nodiscard]] const Codec& codec() const noexcept { return codec_; }
+    [[nodiscard]] std::string_view transport() const noexcept override;
+    [[nodiscard]] const Codec& codec() const noexcept override { return codec_; }
 
 protected:
     StreamWire(Kind kind, std::uint8_t index, Codec& codec) : Wire(index), codec_(codec), kind_(kind) {}

@@ -1,6 +1,7 @@
 #include "gateway/survey.hpp"
 
 #include "codec/json_object.hpp"
+#include "codec/survey_json.hpp"
 #include "gateway/parameters.hpp"
 #include "weft/survey.hpp"
 
@@ -19,23 +20,13 @@ void write_names(ObjectWriter& out, std::string_view member,
     text += ']';
 }
 
-void write_node(std::string& json, const v1::NodeInfo& node) {
-    ObjectWriter out(json);
-    out.string("node", node.node());
-    out.boolean("up", node.up());
-    if (node.up()) {
-        out.string("software", node.software());
-        out.number("uptime_ms", node.uptime_ms());
-        out.number("shards", node.shards());
-        out.number("workers", node.workers());
-        out.number("peers", node.peers());
-        out.number("connections", node.connections());
-        out.number("subscriptions", node.subscriptions());
-        out.number("channels", node.channels());
-        out.number("published", node.published());
-        out.number("delivered", node.delivered());
-        out.number("history_bytes", node.history_bytes());
-    }
+/// What comes behind the entries of a page. `next`: what to go on after; empty: nothing is behind it.
+template <class Page>
+void write_end(ObjectWriter& out, const Page& page, std::string_view next) {
+    out.boolean("complete", next.empty());
+    if (!next.empty()) out.string("next", next);
+    write_names(out, "nodes", page.nodes());
+    write_names(out, "missing", page.missing());
     out.end();
 }
 
@@ -52,18 +43,67 @@ std::string write_channels(const v1::ChannelsPage& page) {
         channel.end();
     }
     list += ']';
-    out.boolean("complete", page.horizon().empty());
-    if (!page.horizon().empty()) out.string("next", page.horizon());
-    write_names(out, "nodes", page.nodes());
-    write_names(out, "missing", page.missing());
+    write_end(out, page, page.horizon());
+    return json;
+}
+
+std::string write_clients(const v1::ClientsPage& page) {
+    std::string json;
+    ObjectWriter out(json);
+    std::string& list = out.member("clients");
+    list += '[';
+    for (const v1::ClientInfo& client : page.clients()) {
+        if (&client != &page.clients(0)) list += ',';
+        append_client(list, client);
+    }
+    list += ']';
+    const HexId horizon(page.horizon());
+    write_end(out, page, page.horizon() == 0 ? std::string_view() : horizon.view());
+    return json;
+}
+
+std::string write_nodes(const v1::NodesPage& page) {
+    std::string json;
+    ObjectWriter out(json);
+    std::string& list = out.member("nodes");
+    list += '[';
+    for (const v1::NodeInfo& node : page.nodes()) {
+        if (&node != &page.nodes(0)) list += ',';
+        append_node(list, node);
+    }
+    list += ']';
     out.end();
     return json;
+}
+
+void read_clients(Parameters& parameters, Survey& survey) {
+    survey.user = parameters.text(text::kUser, true);
+    survey.channel = parameters.text(text::kChannel, true);
+    survey.node = parameters.text(text::kNode, true);
+    const std::string after = parameters.text("after");
+    if (after.empty()) return;
+    const auto id = HexId::parse(after);
+    if (!id) parameters.refuse("\"after\" is no client id: expected \"next\" of the page before");
+    survey.after_client = id.value_or(0);
+}
+
+void read_channels(Parameters& parameters, Survey& survey) {
+    survey.pattern = parameters.text("pattern");
+    survey.after = parameters.text("after");
+    if (survey.after.size() > kMaxChannelName) {
+        parameters.refuse("\"after\" is longer than 255 bytes: expected \"next\" of the page before");
+    }
+    if (survey.pattern.empty()) return;
+    if (const auto pattern = ChannelPattern::parse(survey.pattern); !pattern) {
+        parameters.refuse("\"pattern\" is no pattern of channels: " + pattern.error());
+    }
 }
 
 }  // namespace
 
 std::optional<Survey::Kind> survey_kind(std::string_view method) noexcept {
     if (method == "weft.channels") return Survey::Kind::channels;
+    if (method == "weft.clients") return Survey::Kind::clients;
     if (method == "weft.node") return Survey::Kind::node;
     if (method == "weft.nodes") return Survey::Kind::nodes;
     return std::nullopt;
@@ -72,37 +112,41 @@ std::optional<Survey::Kind> survey_kind(std::string_view method) noexcept {
 Survey read_survey(Survey::Kind kind, Parameters& parameters) {
     Survey survey{};
     survey.kind = kind;
-    if (kind != Survey::Kind::channels) return survey;
-    survey.pattern = parameters.text("pattern");
-    survey.after = parameters.text("after");
+    const bool channels = kind == Survey::Kind::channels;
+    if (!channels && kind != Survey::Kind::clients) return survey;
+    channels ? read_channels(parameters, survey) : read_clients(parameters, survey);
     survey.limit = parameters.number("limit", 1, Survey::kMaxLimit, Survey::kDefaultLimit);
-    if (survey.after.size() > kMaxChannelName) {
-        parameters.refuse("\"after\" is longer than 255 bytes: expected \"next\" of the page before");
-    }
-    if (survey.pattern.empty()) return survey;
-    if (const auto pattern = ChannelPattern::parse(survey.pattern); !pattern) {
-        parameters.refuse("\"pattern\" is no pattern of channels: " + pattern.error());
-    }
     return survey;
 }
 
+void write_question(const Survey& survey, std::uint64_t number, v1::Frame& question) {
+    if (survey.kind == Survey::Kind::channels) {
+        v1::ReadChannels& read = *question.mutable_read_channels();
+        read.set_pattern(survey.pattern);
+        read.set_after(survey.after);
+        read.set_limit(survey.limit);
+    } else if (survey.kind == Survey::Kind::clients) {
+        v1::ReadClients& read = *question.mutable_read_clients();
+        read.set_user(survey.user);
+        read.set_channel(survey.channel);
+        read.set_node(survey.node);
+        read.set_after(survey.after_client);
+        read.set_limit(survey.limit);
+    } else {
+        question.mutable_read_nodes()->set_alone(survey.kind == Survey::Kind::node);
+    }
+    set_survey_request(question, number);
+}
+
 std::string survey_result(const Survey& survey) {
-    if (survey.kind == Survey::Kind::channels) return write_channels(merge_channels(survey.channels, survey.limit));
-    const v1::NodesPage page = merge_nodes(survey.nodes);
+    switch (survey.kind) {
+        case Survey::Kind::channels: return write_channels(survey.page.channels_page());
+        case Survey::Kind::clients: return write_clients(survey.page.clients_page());
+        case Survey::Kind::nodes: return write_nodes(survey.page.nodes_page());
+        case Survey::Kind::node: break;
+    }
     std::string json;
-    if (survey.kind == Survey::Kind::node) {
-        if (page.nodes_size() > 0) write_node(json, page.nodes(0));
-        return json;
-    }
-    ObjectWriter out(json);
-    std::string& list = out.member("nodes");
-    list += '[';
-    for (const v1::NodeInfo& node : page.nodes()) {
-        if (&node != &page.nodes(0)) list += ',';
-        write_node(list, node);
-    }
-    list += ']';
-    out.end();
+    if (survey.page.nodes_page().nodes_size() > 0) append_node(json, survey.page.nodes_page().nodes(0));
     return json;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "codec/codec.hpp"
 #include "gateway/counters.hpp"
@@ -27,6 +28,10 @@ public:
     /// Appends `frame` as it goes to the socket; nothing, when there is nothing to say of it here. Must not allocate
     /// once its buffers have grown to a frame's size.
     virtual void append(const ServerFrame& frame, std::string& out) = 0;
+
+    /// The door, as operators call it: "websocket", "sse", "stream" or "poll".
+    [[nodiscard]] virtual std::string_view transport() const noexcept = 0;
+    [[nodiscard]] virtual const Codec& codec() const noexcept = 0;
 
     [[nodiscard]] std::uint8_t index() const noexcept { return index_; }
 
@@ -63,6 +68,8 @@ public:
         if (compressed_.size() > kMaxKept) std::string().swap(compressed_);
     }
 
+    [[nodiscard]] std::string_view transport() const noexcept override { return "websocket"; }
+    [[nodiscard]] const Codec& codec() const noexcept override { return codec_; }
     [[nodiscard]] Codec& codec() noexcept { return codec_; }
     /// What it compresses with; null when it doesn't.
     [[nodiscard]] const websocket::DeflateSettings* deflate() const noexcept {

@@ -65,6 +65,7 @@ void Broker::State::from_worker(LinkId link, Link& from, const v1::Frame& frame,
         case v1::Frame::kMemberCount: return presence.count(link, frame.member_count(), now);
         case v1::Frame::kReadMembers: return presence.read(link, frame.read_members());
         case v1::Frame::kSubscriptions: return on_subscriptions(link, from, frame.subscriptions());
+        case v1::Frame::kClientsPage: return on_worker_clients(link, frame, now);
         case v1::Frame::kMark: return on_mark(link, from, frame.mark());
         default: return from_dialer(link, from, frame, now);
     }
@@ -84,6 +85,7 @@ void Broker::State::from_dialer(LinkId link, Link& from, const v1::Frame& frame,
         case v1::Frame::kReadHistory: return on_read_history(link, from, frame.read_history(), now);
         case v1::Frame::kReadChannels: return on_read_channels(link, from, frame.read_channels(), now);
         case v1::Frame::kReadNodes: return on_read_nodes(link, from, frame.read_nodes(), now);
+        case v1::Frame::kReadClients: return on_read_clients(link, from, frame.read_clients(), now);
         default: ++counts.ignored;
     }
 }
@@ -103,6 +105,7 @@ void Broker::State::from_listener(LinkId link, const Link& from, const v1::Frame
         case v1::Frame::kHistoryPage: return on_peer_page(link, from.slot, frame.history_page(), now);
         case v1::Frame::kHolding: return on_asked_for_holding(link, from.slot, frame.holding());
         case v1::Frame::kChannelsPage:
+        case v1::Frame::kClientsPage:
         case v1::Frame::kNodesPage: return on_survey_answer(from.slot, frame, now);
         default: ++counts.ignored;
     }
@@ -113,7 +116,7 @@ Broker::Broker(BrokerSettings settings, std::function<std::uint64_t()> random, O
 
 Broker::~Broker() = default;
 
-void Broker::on_link_up(LinkId link, LinkRole role, std::string_view name, Instant now, std::uint64_t incarnation) {
+void Broker::on_link_up(LinkId link, LinkRole role, std::string_view name, Instant now, LinkGreeting greeting) {
     on_link_down(link, now);  // never up twice, whatever the caller does
     state_->clock = now;
     PeerSlot slot = 0;
@@ -122,7 +125,7 @@ void Broker::on_link_up(LinkId link, LinkRole role, std::string_view name, Insta
         if (!given) return void(++state_->counts.ignored);  // more peers than a position can name
         slot = *given;
     }
-    state_->links.try_emplace(link, State::Link{role, slot, incarnation, {}});
+    state_->links.try_emplace(link, State::Link{role, slot, greeting, {}});
     if (role == LinkRole::worker) state_->subscribers.on_worker_up(link);
     if (role != LinkRole::peer_out) state_->tell_all(link);
     if (role == LinkRole::peer_in) state_->peers_in.push_back(link);
@@ -143,13 +146,15 @@ void Broker::on_link_down(LinkId link, Instant now) {
     if (gone.role == LinkRole::peer_out) {
         state_->presence.on_peer_down(link, now);
         state_->replication.on_peer_down(gone.slot, link);
-        if (state_->mesh.speaks(gone.slot, link)) state_->surveys.no_longer_await(gone.slot);
+        if (state_->mesh.speaks(gone.slot, link)) state_->surveys.no_longer_await_peer(gone.slot);
         state_->mesh.on_peer_down(gone.slot, link, now, state_->settled);
         state_->release_surveys(now);
         return state_->answer_settled();
     }
     for (Channel* const channel : gone.channels) state_->drop_interest(link, *channel, now);
     state_->subscribers.on_worker_down(link);
+    state_->surveys.no_longer_await_worker(link);
+    state_->release_surveys(now);
 }
 
 void Broker::on_frame(LinkId link, const v1::Frame& frame, Instant now, WallTime wall) {

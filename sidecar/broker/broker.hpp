@@ -22,6 +22,12 @@ enum class LinkRole {
     peer_out,  // a weftd that we dialed: sends us what began there
 };
 
+/// What the other end of a link says of itself in its Hello or Welcome.
+struct LinkGreeting {
+    std::uint64_t incarnation = 0;  // of a worker, by which others name it in a Mark; 0: it has no part in marks
+    bool clients = false;           // it answers v1::ReadClients
+};
+
 struct BrokerSettings {
     std::string node;
     std::string software;                                // as in Welcome
@@ -59,9 +65,8 @@ public:
     ~Broker();
 
     /// `name` of a peer_out is the node's name: by it the broker knows the peer again on its next link. Call this
-    /// once the session is up (Welcome came, or Hello was accepted): it sends. `incarnation`: of a worker, by which
-    /// others name it in a Mark; 0: it neither asks for marks nor is sent any.
-    void on_link_up(LinkId link, LinkRole role, std::string_view name, Instant now, std::uint64_t incarnation = 0);
+    /// once the session is up (Welcome came, or Hello was accepted): it sends.
+    void on_link_up(LinkId link, LinkRole role, std::string_view name, Instant now, LinkGreeting greeting = {});
     /// What nginx.conf says, from a worker's Hello.
     void on_rules(const v1::ChannelRules& rules);
     void on_link_down(LinkId link, Instant now);  ///< unknown links are ignored

@@ -13,18 +13,16 @@
 namespace weft {
 
 void Broker::State::on_mark(LinkId link, const Link& from, const v1::Mark& mark) {
-    if (from.incarnation == 0) return void(++counts.ignored);  // weftctl, say, which has no connections
+    if (from.greeting.incarnation == 0) return void(++counts.ignored);  // weftctl, say, which has no connections
     v1::Frame frame;
     v1::Marked& marked = *frame.mutable_marked();
-    marked.set_from(from.incarnation);
+    marked.set_from(from.greeting.incarnation);
     marked.set_number(mark.number());
     marked.set_to(mark.to());
-    LinkId to = 0;
-    for (const auto& [id, other] : links) {
-        // Of a worker that dialed again, before its old link was found dead, the newer one.
-        if (other.role == LinkRole::worker && other.incarnation == mark.to()) to = std::max(to, id);
-    }
-    if (mark.to() == 0 || to == 0 || to == link) {
+    const auto to = std::ranges::find_if(links, [&](const auto& one) {
+        return one.second.greeting.incarnation == mark.to() && one.second.role == LinkRole::worker;
+    });
+    if (mark.to() == 0 || to == links.end() || to->first == link) {
         marked.set_failed(true);
         return sender.send(link, frame);
     }

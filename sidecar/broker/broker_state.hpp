@@ -1,6 +1,7 @@
 // The broker's state, and what it does with it, one file a subject. Only files of the broker include this.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -39,8 +40,8 @@ struct Broker::State final : private Replication::Events {
 
     struct Link {
         LinkRole role;
-        PeerSlot slot = 0;                                // of a peer_out
-        std::uint64_t incarnation = 0;                    // of a worker that can be named in a Mark
+        PeerSlot slot = 0;  // of a peer_out
+        LinkGreeting greeting;
         std::unordered_set<Channel*, ByStream> channels;  // a dialer's: the ones it wants or waits for
     };
 
@@ -163,10 +164,21 @@ struct Broker::State final : private Replication::Events {
     void own_node(v1::NodesPage& page) const;
     void on_read_channels(LinkId link, const Link& from, const v1::ReadChannels& read, Instant now);
     void on_read_nodes(LinkId link, const Link& from, const v1::ReadNodes& read, Instant now);
-    void ask_peers(LinkId link, std::uint64_t request, PendingSurveys::Survey survey, v1::Frame& question, Instant now);
-    void on_survey_answer(PeerSlot slot, const v1::Frame& frame, Instant now);
+    // A survey whose link, request and limit are given; `page` has what this node says itself. It asks its `workers`
+    // and the peers that it is about.
+    void begin_survey(PendingSurveys::Survey survey, v1::Frame& question, Instant now);
+    void on_survey_answer(PeerSlot slot, const v1::Frame& page, Instant now);
+    void answer_survey(LinkId link, std::uint64_t request, v1::Frame& page);
     // Answers those that need wait no longer.
     void release_surveys(Instant now);
+    // Entries, for a limit that is asked for.
+    [[nodiscard]] static std::size_t page_size(std::uint32_t limit) noexcept {
+        return limit == 0 ? SubscriberCounts::kMaxPage : std::min<std::size_t>(limit, SubscriberCounts::kMaxPage);
+    }
+
+    // --- about its clients: broker_clients.cpp
+    void on_read_clients(LinkId link, const Link& from, const v1::ReadClients& read, Instant now);
+    void on_worker_clients(LinkId link, const v1::Frame& page, Instant now);
 
     // --- answers, and frames by role: broker.cpp
     void fail(LinkId link, std::uint64_t request, Code code, std::string_view message, std::string_view channel = {},

@@ -1,5 +1,4 @@
 // What a node says of itself and its channels, and of the mesh.
-#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -11,10 +10,6 @@ namespace weft {
 namespace {
 
 constexpr std::chrono::milliseconds kRetry{1'000};
-
-std::size_t page_size(std::uint32_t limit) {
-    return limit == 0 ? SubscriberCounts::kMaxPage : std::min<std::size_t>(limit, SubscriberCounts::kMaxPage);
-}
 
 }  // namespace
 
@@ -62,90 +57,80 @@ void Broker::State::own_node(v1::NodesPage& page) const {
 }
 
 void Broker::State::on_read_channels(LinkId link, const Link& from, const v1::ReadChannels& read, Instant now) {
-    PendingSurveys::Survey survey;
-    survey.limit = page_size(read.limit());
-    v1::ChannelsPage& own = survey.channels.emplace_back();
-    if (!own_channels(read, own)) return fail(link, read.request(), Code::invalid_message, "not a channel pattern");
-    v1::Frame frame;
-    if (from.role == LinkRole::peer_in) {
-        own.set_request(read.request());
-        *frame.mutable_channels_page() = std::move(own);
-        return sender.send(link, frame);
+    PendingSurveys::Survey survey{.link = link, .request = read.request(), .limit = page_size(read.limit())};
+    if (!own_channels(read, *survey.page.mutable_channels_page())) {
+        return fail(link, read.request(), Code::invalid_message, "not a channel pattern");
     }
-    *frame.mutable_read_channels() = read;
-    frame.mutable_read_channels()->set_limit(static_cast<std::uint32_t>(survey.limit));
-    ask_peers(link, read.request(), std::move(survey), frame, now);
+    if (from.role == LinkRole::peer_in) return answer_survey(link, read.request(), survey.page);
+    v1::Frame question;
+    *question.mutable_read_channels() = read;
+    question.mutable_read_channels()->set_limit(static_cast<std::uint32_t>(survey.limit));
+    begin_survey(std::move(survey), question, now);
 }
 
 void Broker::State::on_read_nodes(LinkId link, const Link& from, const v1::ReadNodes& read, Instant now) {
-    PendingSurveys::Survey survey;
-    own_node(survey.nodes.emplace_back());
-    v1::Frame frame;
-    if (from.role == LinkRole::peer_in || read.alone()) {
-        survey.nodes.front().set_request(read.request());
-        *frame.mutable_nodes_page() = std::move(survey.nodes.front());
-        return sender.send(link, frame);
-    }
-    *frame.mutable_read_nodes() = read;
-    ask_peers(link, read.request(), std::move(survey), frame, now);
+    PendingSurveys::Survey survey{.link = link, .request = read.request()};
+    own_node(*survey.page.mutable_nodes_page());
+    if (from.role == LinkRole::peer_in || read.alone()) return answer_survey(link, read.request(), survey.page);
+    v1::Frame question;
+    *question.mutable_read_nodes() = read;
+    begin_survey(std::move(survey), question, now);
 }
 
-void Broker::State::ask_peers(LinkId link, std::uint64_t request, PendingSurveys::Survey survey, v1::Frame& question,
-                              Instant now) {
+void Broker::State::begin_survey(PendingSurveys::Survey survey, v1::Frame& question, Instant now) {
     if (surveys.full()) {
-        return fail(link, request, Code::unavailable, "too many ask about the mesh at once, try again", {}, kRetry);
+        return fail(survey.link, survey.request, Code::unavailable, "too many ask about the mesh at once, try again",
+                    {}, kRetry);
     }
     survey.number = ++last_survey;
-    survey.link = link;
-    survey.request = request;
-    survey.until = now + settings.mesh_wait;
-    if (question.has_read_channels()) question.mutable_read_channels()->set_request(survey.number);
-    if (question.has_read_nodes()) question.mutable_read_nodes()->set_request(survey.number);
-    mesh.for_each_peer([&](PeerSlot slot, const std::string&, LinkId peer, Instant) {
-        if (peer == 0) return;
-        survey.awaited |= std::uint64_t{1} << slot;
+    if (survey.until == Instant{}) survey.until = now + settings.mesh_wait;
+    set_survey_request(question, survey.number);
+    sender.send(survey.workers, question);
+    mesh.for_each_peer([&](PeerSlot slot, const std::string& name, LinkId peer, Instant) {
+        if (peer == 0 || (survey.about & only(slot)) == 0) return;
+        if (question.has_read_clients() && !links.at(peer).greeting.clients) {
+            return survey.page.mutable_clients_page()->add_missing(name);
+        }
+        survey.awaited |= only(slot);
         sender.send(peer, question);
     });
     surveys.add(std::move(survey));
     release_surveys(now);
 }
 
-void Broker::State::on_survey_answer(PeerSlot slot, const v1::Frame& frame, Instant now) {
-    const bool channels_told = frame.has_channels_page();
-    PendingSurveys::Survey* const survey =
-        surveys.find(channels_told ? frame.channels_page().request() : frame.nodes_page().request());
-    const std::uint64_t bit = std::uint64_t{1} << slot;
-    if (survey == nullptr || (survey->awaited & bit) == 0 || channels_told != (survey->limit != 0)) {
+void Broker::State::on_survey_answer(PeerSlot slot, const v1::Frame& page, Instant now) {
+    PendingSurveys::Survey* const survey = surveys.find(survey_request(page));
+    if (survey == nullptr || (survey->awaited & only(slot)) == 0 || survey->page.body_case() != page.body_case()) {
         return void(++counts.ignored);
     }
-    survey->awaited &= ~bit;
-    if (channels_told) {
-        survey->channels.push_back(frame.channels_page());
-    } else {
-        survey->nodes.push_back(frame.nodes_page());
-    }
+    survey->awaited &= ~only(slot);
+    merge_page(survey->page, page, survey->limit);
     release_surveys(now);
+}
+
+void Broker::State::answer_survey(LinkId link, std::uint64_t request, v1::Frame& page) {
+    set_survey_request(page, request);
+    sender.send(link, page);
 }
 
 void Broker::State::release_surveys(Instant now) {
     surveys.release(now, [&](PendingSurveys::Survey& survey) {
-        v1::Frame frame;
-        const auto missing = [&](auto tell) {
-            mesh.for_each_peer([&](PeerSlot slot, const std::string& name, LinkId peer, Instant down_since) {
-                const bool silent = (survey.awaited & std::uint64_t{1} << slot) != 0;
-                if (silent || (peer == 0 && now - down_since < kForgetPeer)) tell(name);
-            });
+        v1::Frame silent;
+        const auto name_missing = [&](const std::string& node) {
+            switch (survey.page.body_case()) {
+                case v1::Frame::kChannelsPage: return silent.mutable_channels_page()->add_missing(node);
+                case v1::Frame::kClientsPage: return silent.mutable_clients_page()->add_missing(node);
+                default: return silent.mutable_nodes_page()->add_nodes()->set_node(node);
+            }
         };
-        if (survey.limit != 0) {
-            missing([&](const std::string& name) { survey.channels.front().add_missing(name); });
-            *frame.mutable_channels_page() = merge_channels(survey.channels, survey.limit);
-            frame.mutable_channels_page()->set_request(survey.request);
-        } else {
-            missing([&](const std::string& name) { survey.nodes.front().add_nodes()->set_node(name); });
-            *frame.mutable_nodes_page() = merge_nodes(survey.nodes);
-            frame.mutable_nodes_page()->set_request(survey.request);
-        }
-        sender.send(survey.link, frame);
+        mesh.for_each_peer([&](PeerSlot slot, const std::string& name, LinkId peer, Instant down_since) {
+            if ((survey.about & only(slot)) == 0) return;
+            const bool down = peer == 0 && now - down_since < kForgetPeer;
+            if (down || (survey.awaited & only(slot)) != 0) name_missing(name);
+        });
+        if (!survey.workers.empty()) name_missing(settings.node);
+        merge_page(survey.page, silent, survey.limit);
+        answer_survey(survey.link, survey.request, survey.page);
     });
 }
 

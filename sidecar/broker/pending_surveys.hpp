@@ -1,4 +1,4 @@
-// Questions about the whole mesh that wait for peers to answer.
+// Questions about the node and the mesh that wait for workers and peers to answer.
 #pragma once
 
 #include <algorithm>
@@ -11,19 +11,27 @@
 
 namespace weft {
 
+/// Peers, a bit for each slot.
+using PeerSet = std::uint64_t;
+inline constexpr PeerSet kAllPeers = ~PeerSet{0};
+[[nodiscard]] constexpr PeerSet only(PeerSlot slot) noexcept {
+    return PeerSet{1} << slot;
+}
+
 class PendingSurveys {
 public:
     static constexpr std::size_t kMax = 64;
 
     struct Survey {
-        std::uint64_t number = 0;  // that peers are asked under
-        LinkId link = 0;           // the worker that asks
+        std::uint64_t number = 0;  // that others are asked under
+        LinkId link = 0;           // who asks
         std::uint64_t request = 0;
-        std::size_t limit = 0;      // of channels; 0: it is nodes that are asked about
-        std::uint64_t awaited = 0;  // peers, a bit for each slot
+        PeerSet about = kAllPeers;      // of those that are known; who of them doesn't answer is named
+        PeerSet awaited = 0;            // peers
+        std::vector<LinkId> workers{};  // that are awaited; each link once
         Instant until{};
-        std::vector<v1::ChannelsPage> channels;  // answers so far
-        std::vector<v1::NodesPage> nodes;
+        std::size_t limit = 0;  // of entries in the page
+        v1::Frame page{};       // all answers so far, put together
     };
 
     [[nodiscard]] bool full() const noexcept { return surveys_.size() >= kMax; }
@@ -33,11 +41,15 @@ public:
         const auto found = std::ranges::find(surveys_, number, &Survey::number);
         return found == surveys_.end() ? nullptr : &*found;
     }
-    void forget(LinkId worker) {
-        std::erase_if(surveys_, [worker](const Survey& survey) { return survey.link == worker; });
+    /// All that this link asks.
+    void forget(LinkId asker) {
+        std::erase_if(surveys_, [asker](const Survey& survey) { return survey.link == asker; });
     }
-    void no_longer_await(PeerSlot slot) noexcept {
-        for (Survey& survey : surveys_) survey.awaited &= ~(std::uint64_t{1} << slot);
+    void no_longer_await_peer(PeerSlot slot) noexcept {
+        for (Survey& survey : surveys_) survey.awaited &= ~only(slot);
+    }
+    void no_longer_await_worker(LinkId worker) noexcept {
+        for (Survey& survey : surveys_) std::erase(survey.workers, worker);
     }
 
     /// Takes out those that wait for nobody any more, and those whose time is over.
@@ -45,7 +57,7 @@ public:
     void release(Instant now, Answer answer) {
         if (surveys_.empty()) return;
         const auto rest = std::stable_partition(surveys_.begin(), surveys_.end(), [now](const Survey& survey) {
-            return survey.awaited != 0 && survey.until > now;
+            return (survey.awaited != 0 || !survey.workers.empty()) && survey.until > now;
         });
         for (auto survey = rest; survey != surveys_.end(); ++survey) answer(*survey);
         surveys_.erase(rest, surveys_.end());

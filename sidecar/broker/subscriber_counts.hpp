@@ -33,6 +33,10 @@ public:
     [[nodiscard]] std::size_t channels() const noexcept { return channels_.size(); }
     [[nodiscard]] std::uint64_t subscriptions() const noexcept { return subscriptions_; }
     [[nodiscard]] std::uint64_t connections() const noexcept { return connections_; }
+    [[nodiscard]] std::uint64_t connections_of(LinkId worker) const noexcept {
+        const auto place = workers_.find(worker);
+        return place == workers_.end() ? 0 : place->second.connections;
+    }
 
     /// Fills `page.channels` and `page.horizon`. `pattern`: null for all; `limit`: 1 to kMaxPage.
     void read(const ChannelPattern* pattern, std::string_view after, std::size_t limit, v1::ChannelsPage& page) const;

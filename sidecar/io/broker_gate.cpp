@@ -9,12 +9,12 @@ namespace weft {
 
 BrokerGate::BrokerGate(BrokerSettings settings) : broker_(std::move(settings), random_bits, *this) {}
 
-LinkId BrokerGate::open(Link& link, LinkRole role, std::string_view name, Instant now, std::uint64_t incarnation) {
+LinkId BrokerGate::open(Link& link, LinkRole role, std::string_view name, LinkGreeting greeting, Instant now) {
     const LinkId id = next_id_++;
     links_.emplace(id, &link);
     if (filter_ != nullptr && role == LinkRole::worker) filter_->on_worker_up(id);
     now_ = now;
-    broker_.on_link_up(id, role, name, now, incarnation);
+    broker_.on_link_up(id, role, name, now, greeting);
     return id;
 }
 

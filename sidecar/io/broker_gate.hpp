@@ -50,8 +50,8 @@ public:
     void pass(LinkId id, const v1::Frame& frame, Instant now);
     [[nodiscard]] bool knows(const v1::Publish& publish) { return broker_.knows(publish); }
 
-    /// A session is up. `link` must stay until close(). `incarnation`: as in Broker::on_link_up().
-    LinkId open(Link& link, LinkRole role, std::string_view name, Instant now, std::uint64_t incarnation = 0);
+    /// A session is up. `link` must stay until close().
+    LinkId open(Link& link, LinkRole role, std::string_view name, LinkGreeting greeting, Instant now);
     /// What a worker's Hello said of channels; before open().
     void rules(const v1::ChannelRules& rules) { broker_.on_rules(rules); }
     [[nodiscard]] bool filled() const noexcept { return broker_.filled(); }

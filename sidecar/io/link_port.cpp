@@ -133,7 +133,8 @@ private:
         }
         if (port_.settings_.role == LinkRole::worker) port_.gate_.rules(hello.rules());
         const bool movable = hello.kind() == v1::Hello::WORKER;  // a tool has no connections to hand over, or to take
-        id_ = port_.gate_.open(*this, port_.settings_.role, name_, now, movable ? hello.incarnation() : 0);
+        id_ = port_.gate_.open(*this, port_.settings_.role, name_,
+                               {.incarnation = movable ? hello.incarnation() : 0, .clients = hello.clients()}, now);
         return {};
     }
 

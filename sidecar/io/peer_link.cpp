@@ -245,7 +245,7 @@ void PeerLink::on_link_up(const v1::Welcome& welcome, Instant now) {
     log_.from_link(LogLevel::info, "peer_up",
                    {{"peer", node_}, {"direction", "out"}, {"endpoint", endpoint_}, {"software", welcome.software()}},
                    now);
-    id_ = gate_.open(*this, LinkRole::peer_out, node_, now);
+    id_ = gate_.open(*this, LinkRole::peer_out, node_, {.clients = welcome.clients()}, now);
 }
 
 void PeerLink::on_link_down(std::string_view why, Instant now) {

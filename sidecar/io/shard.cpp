@@ -105,6 +105,7 @@ Shard::Shard(Config config, unsigned index, std::uint64_t incarnation, HookClien
     settings.welcome.set_shards(config_.shards);
     settings.welcome.set_shard(index_);
     settings.welcome.set_surveys(true);
+    settings.welcome.set_clients(true);
     settings.welcome.set_marks(true);
     settings.timings = timings_;
     settings.max_queued = config_.limits.queue;

@@ -35,6 +35,8 @@ struct Check {
         REQUIRE(survey.limit >= 1 && survey.limit <= weft::Survey::kMaxLimit);
         REQUIRE(survey.pattern.empty() || weft::ChannelPattern::parse(survey.pattern));
         REQUIRE(survey.after.size() <= weft::kMaxChannelName);
+        REQUIRE(survey.channel.empty() || weft::is_channel_name(survey.channel));
+        REQUIRE(survey.user.size() <= 255 && survey.node.size() <= 255);
     }
 };
 

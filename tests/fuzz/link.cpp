@@ -89,7 +89,8 @@ private:
         Listening(Rig& rig, LinkId link, LinkRole role)
             : rig(rig), link(link), role(role), listener(v1::Welcome{}, kTimings, kMaxQueued, *this) {}
         std::string on_dialer_up(const v1::Hello& hello, Instant now) override {
-            rig.broker_.on_link_up(link, role, hello.name(), now, hello.incarnation());
+            rig.broker_.on_link_up(link, role, hello.name(), now,
+                                   {.incarnation = hello.incarnation(), .clients = hello.clients()});
             return {};
         }
         void on_dialer_down(std::string_view, Instant now) override { rig.broker_.on_link_down(link, now); }
@@ -111,7 +112,8 @@ private:
               dialer(
                   v1::Hello{}, kTimings, [&rig] { return ++rig.random_; }, *this) {}
         void on_link_up(const v1::Welcome& welcome, Instant now) override {
-            rig.broker_.on_link_up(kDialerLink, LinkRole::peer_out, welcome.node(), now);
+            rig.broker_.on_link_up(kDialerLink, LinkRole::peer_out, welcome.node(), now,
+                                   {.clients = welcome.clients()});
         }
         void on_link_down(std::string_view, Instant now) override { rig.broker_.on_link_down(kDialerLink, now); }
         void on_link_frame(v1::Frame& frame, Instant now) override {

@@ -74,7 +74,9 @@ protected:
             std::swap(queue[queue.size() - 2], queue.back());
         }
     }
-    void worker(LinkId link) { broker->on_link_up(link, LinkRole::worker, "w", now, kIncarnation + link); }
+    void worker(LinkId link) {
+        broker->on_link_up(link, LinkRole::worker, "w", now, {.incarnation = kIncarnation + link});
+    }
     void frame(LinkId link, const v1::Frame& frame) { broker->on_frame(link, frame, now, WallTime{5ms}); }
     void tick() {
         now += 250ms;
@@ -119,7 +121,7 @@ TEST_F(BrokerMarks, FailToTheAskerAloneWhenThereIsNoSuchWorker) {
     worker(2);
     worker(3);
     broker->on_link_up(kTool, LinkRole::worker, "tool", now);
-    broker->on_link_up(kPeerIn, LinkRole::peer_in, "b", now, kIncarnation + kPeerIn);
+    broker->on_link_up(kPeerIn, LinkRole::peer_in, "b", now, {.incarnation = kIncarnation + kPeerIn});
     broker->on_link_down(3, now);
     sent.clear();
     const std::map<std::string, std::uint64_t> nobody = {
@@ -137,7 +139,7 @@ TEST_F(BrokerMarks, FailToTheAskerAloneWhenThereIsNoSuchWorker) {
     }
     // It is back, in another session.
     worker(4);
-    broker->on_link_up(5, LinkRole::worker, "w", now, kIncarnation + 3);
+    broker->on_link_up(5, LinkRole::worker, "w", now, {.incarnation = kIncarnation + 3});
     frame(1, mark(kIncarnation + 3));
     EXPECT_FALSE(sent[1].front().marked().failed());
     EXPECT_EQ(take(5).size(), 1u);

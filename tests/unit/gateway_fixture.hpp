@@ -16,6 +16,7 @@
 
 #include "broker/broker.hpp"
 #include "codec/json_codec.hpp"
+#include "codec/text_rules.hpp"
 #include "gateway/gateway.hpp"
 #include "gateway/websocket_connection.hpp"
 #include "support/client_frames.hpp"
@@ -341,6 +342,19 @@ private:
                                                    "limit " + std::to_string(in.limit())}));
                 return;
             }
+            case v1::Frame::kReadClients: {
+                const v1::ReadClients& in = frame.read_clients();
+                const auto one_of = [](std::string_view name, const std::string& value) {
+                    return value.empty() ? std::string() : std::string(name) + "=" + value;
+                };
+                told_.push_back(words(
+                    "clients",
+                    {std::to_string(in.request()), one_of("user", in.user()), one_of("channel", in.channel()),
+                     one_of("node", in.node()), in.after() == 0 ? "" : "after " + std::string(HexId(in.after()).view()),
+                     "limit " + std::to_string(in.limit())}));
+                return;
+            }
+            case v1::Frame::kClientsPage: told_.emplace_back("clients page"); return;
             case v1::Frame::kReadNodes: {
                 const v1::ReadNodes& in = frame.read_nodes();
                 told_.push_back(words("nodes", {std::to_string(in.request()), in.alone() ? "alone" : ""}));
@@ -395,7 +409,7 @@ public:
 
 private:
     std::string on_dialer_up(const v1::Hello& hello, Instant now) override {
-        broker_->on_link_up(++link_, LinkRole::worker, hello.name(), now, hello.incarnation());
+        broker_->on_link_up(++link_, LinkRole::worker, hello.name(), now, {.incarnation = hello.incarnation()});
         return {};
     }
     void on_dialer_down(std::string_view, Instant now) override { broker_->on_link_down(link_, now); }

@@ -12,6 +12,7 @@ v1::Welcome welcome_of_shard(unsigned shard, unsigned shards) {
     welcome.set_shard(shard);
     welcome.set_shards(shards);
     welcome.set_surveys(true);
+    welcome.set_clients(true);
     return welcome;
 }
 
@@ -288,6 +289,63 @@ TEST_F(GatewayShards, AsksAllAndAnswersWhenAllHave) {
     EXPECT_EQ(counters.pending.value(), 0U);
 }
 
+TEST_F(GatewayShards, AsksTheFirstAloneForClients) {
+    Client& ann = connect("ann");
+    take_all();
+    EXPECT_EQ(ask(ann, rpc("weft.clients", "1",
+                           R"(,"params":{"user":"bob","channel":"chat:a","node":"b","limit":2,)"
+                           R"("after":"00000000000000ff"})")),
+              Lines{});
+    EXPECT_EQ(take(0), Lines{"clients 1 user=bob channel=chat:a node=b after 00000000000000ff limit 2"});
+    for (unsigned i = 1; i < 4; ++i) EXPECT_EQ(take(i), Lines{}) << i;
+    v1::Frame answer;
+    v1::ClientsPage& page = *answer.mutable_clients_page();
+    page.set_request(1);
+    page.set_horizon(0xabc);
+    page.add_nodes("b");
+    page.add_missing("c");
+    v1::ClientInfo& one = *page.add_clients();
+    one.set_client_id(0xab);
+    one.set_user("bob");
+    one.set_node("b");
+    one.set_transport("websocket");
+    one.set_codec("json");
+    one.set_since_ms(1'700'000'000'000);
+    one.set_expires_ms(1'700'000'060'000);
+    one.set_subscriptions(3);
+    one.set_queued_bytes(70);
+    page.add_clients()->set_client_id(0xabc);
+    page.mutable_clients(1)->set_node("b");
+    page.mutable_clients(1)->set_transport("sse");
+    shard(0).send(answer);
+    run();
+    EXPECT_EQ(ann.take(),
+              Lines{R"(rpc_response#1 {"clients":[{"client_id":"00000000000000ab","user":"bob","node":"b",)"
+                    R"("transport":"websocket","codec":"json","since":"2023-11-14T22:13:20.000Z",)"
+                    R"("expires_at":"2023-11-14T22:14:20.000Z","subscriptions":3,"queued_bytes":70},)"
+                    R"({"client_id":"0000000000000abc","node":"b","transport":"sse","subscriptions":0,)"
+                    R"("queued_bytes":0}],"complete":false,"next":"0000000000000abc","nodes":["b"],"missing":["c"]})"});
+    cut(3);
+    EXPECT_EQ(ask(ann, rpc("weft.clients", "2")), Lines{}) << "that is none of the others' business";
+    EXPECT_EQ(take(0), Lines{"clients 2 limit 100"});
+}
+
+TEST_F(GatewayShards, SaysSoWhenWeftdIsOfAVersionThatCantTellClients) {
+    shards_[0] = std::make_unique<ScriptedWeftd>(clock, [] {
+        v1::Welcome welcome = welcome_of_shard(0, 4);
+        welcome.set_clients(false);
+        return welcome;
+    }());
+    cut(0);
+    connect_shard(0);
+    BackEnd back_end;
+    gateway().survey({Survey::Kind::clients, {}, {}}, back_end);
+    EXPECT_EQ(back_end.heard, Lines{"failed 4018 retry 0"});
+    cut(0);
+    gateway().survey({Survey::Kind::clients, {}, {}}, back_end);
+    EXPECT_EQ(back_end.heard.back(), "failed 4017 retry 1000");
+}
+
 TEST_F(GatewayShards, AnswersOnceWhenAShardFailsOrIsLost) {
     BackEnd back_end;
     gateway().survey({Survey::Kind::nodes, {}, {}}, back_end);
@@ -331,6 +389,12 @@ TEST_F(GatewayShards, RefusesParametersThatMakeNoSense) {
         EXPECT_EQ(ask(ann, R"({"type":"rpc","id":"1","payload":{"method":"weft.channels","params":)" +
                                std::string(params) + "}}"),
                   Lines{"error#1 4006"})
+            << params;
+    }
+    for (const char* params :
+         {R"({"limit":1001})", R"({"user":""})", R"({"user":7})", R"({"channel":"a b"})", R"({"node":""})",
+          R"({"after":"xyz"})", R"({"after":"0123456789abcdef0"})", R"({"after":"-123456789abcdef"})"}) {
+        EXPECT_EQ(ask(ann, rpc("weft.clients", "1", ",\"params\":" + std::string(params))), Lines{"error#1 4006"})
             << params;
     }
     for (unsigned i = 0; i < 4; ++i) EXPECT_EQ(take(i), Lines{}) << i;

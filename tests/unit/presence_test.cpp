@@ -68,7 +68,7 @@ protected:
     LinkId worker(Node& node) {
         const LinkId link = next_link_++;
         node.other_ends[link] = {nullptr, 0};
-        node.broker->on_link_up(link, LinkRole::worker, "w", now_, link);
+        node.broker->on_link_up(link, LinkRole::worker, "w", now_, {.incarnation = link});
         v1::Frame frame;
         frame.mutable_subscribe()->set_channel("c");
         node.broker->on_frame(link, frame, now_, {});

@@ -58,6 +58,100 @@ TEST(MergeChannels, NamesANodeAsMissingWhenOneOfItsShardsIs) {
     EXPECT_EQ(all.missing(0), "b");
 }
 
+v1::ClientsPage clients_of(const std::vector<std::uint64_t>& ids, std::uint64_t horizon = 0) {
+    v1::ClientsPage page;
+    for (const std::uint64_t id : ids) {
+        page.add_clients()->set_client_id(id);
+        page.mutable_clients(page.clients_size() - 1)->set_user("user-" + std::to_string(id));
+    }
+    page.set_horizon(horizon);
+    return page;
+}
+
+std::string text_of(const v1::ClientsPage& page) {
+    std::string text;
+    for (const auto& client : page.clients()) {
+        EXPECT_EQ(client.user(), "user-" + std::to_string(client.client_id())) << "with all that is said of it";
+        text += std::to_string(client.client_id()) + " ";
+    }
+    return text + (page.horizon() == 0 ? "end" : "> " + std::to_string(page.horizon()));
+}
+
+TEST(MergeClients, PutsThemInTheOrderOfIds) {
+    const v1::ClientsPage pages[] = {clients_of({2, 4}), clients_of({1, 3, 9}), clients_of({})};
+    EXPECT_EQ(text_of(merge_clients(pages, 10)), "1 2 3 4 9 end");
+}
+
+TEST(MergeClients, EndsWhereTheFirstOfThemHasNotLookedFurther) {
+    const v1::ClientsPage pages[] = {clients_of({1, 4}, 4), clients_of({2, 4'000'000'000}), clients_of({3, 5}, 5)};
+    EXPECT_EQ(text_of(merge_clients(pages, 10)), "1 2 3 4 > 4") << "5 may not be the next of the first";
+    const v1::ClientsPage empty[] = {clients_of({}, 3), clients_of({4})};
+    EXPECT_EQ(text_of(merge_clients(empty, 10)), "> 3") << "an empty page that isn't the last";
+}
+
+TEST(MergeClients, CutsAtTheLimitAndGoesOnBehindIt) {
+    const v1::ClientsPage pages[] = {clients_of({1, 5}), clients_of({2, 3}, 3)};
+    EXPECT_EQ(text_of(merge_clients(pages, 2)), "1 2 > 2");
+    EXPECT_EQ(text_of(merge_clients(pages, 3)), "1 2 3 > 3");
+    const v1::ClientsPage last[] = {clients_of({1}), clients_of({2})};
+    EXPECT_EQ(text_of(merge_clients(last, 2)), "1 2 end") << "nothing is behind it";
+}
+
+TEST(MergeClients, TellsOnceOfAConnectionThatTwoSayTheyHave) {
+    const v1::ClientsPage pages[] = {clients_of({1, 2}), clients_of({2, 3})};
+    EXPECT_EQ(text_of(merge_clients(pages, 10)), "1 2 3 end");
+    EXPECT_EQ(text_of(merge_clients(pages, 2)), "1 2 > 2");
+}
+
+TEST(MergeClients, ComesToTheSameHoweverPagesArePutTogether) {
+    std::mt19937_64 random{1};
+    for (int round = 0; round < 200; ++round) {
+        // Workers with connections of their own; each says a page.
+        std::vector<std::uint64_t> all;
+        std::vector<v1::ClientsPage> pages;
+        const std::size_t limit = 1 + random() % 5;
+        for (std::size_t worker = 0; worker < 4; ++worker) {
+            std::vector<std::uint64_t> ids;
+            for (std::size_t i = 0; i < random() % 8; ++i) ids.push_back(1 + random() % 1'000'000);
+            std::ranges::sort(ids);
+            all.insert(all.end(), ids.begin(), ids.end());
+            const bool more = ids.size() > limit;
+            if (more) ids.resize(limit);
+            pages.push_back(clients_of(ids, more ? ids.back() : 0));
+        }
+        std::ranges::sort(all);
+        const bool more = all.size() > limit;
+        if (more) all.resize(limit);
+        const std::string expected = text_of(clients_of(all, more ? all.back() : 0));
+        EXPECT_EQ(text_of(merge_clients(pages, limit)), expected);
+        v1::Frame one_by_one;
+        for (const v1::ClientsPage& page : pages) {
+            v1::Frame frame;
+            *frame.mutable_clients_page() = page;
+            merge_page(one_by_one, frame, limit);
+        }
+        EXPECT_EQ(text_of(one_by_one.clients_page()), expected);
+    }
+}
+
+TEST(MergePage, PutsPagesOfAKindTogetherAndIgnoresOthers) {
+    v1::Frame all, clients, channels, nodes;
+    *clients.mutable_clients_page() = clients_of({1});
+    *channels.mutable_channels_page() = page_of({{"a", 1}});
+    nodes.mutable_nodes_page()->add_nodes()->set_node("a");
+    merge_page(all, channels, 10);
+    merge_page(all, clients, 10);
+    merge_page(all, {}, 10);
+    merge_page(all, channels, 10);
+    EXPECT_EQ(text_of(all.channels_page()), "a=2 end");
+    all = nodes;
+    merge_page(all, channels, 10);
+    nodes.mutable_nodes_page()->mutable_nodes(0)->set_node("b");
+    merge_page(all, nodes, 10);
+    ASSERT_TRUE(all.has_nodes_page());
+    EXPECT_EQ(all.nodes_page().nodes_size(), 2);
+}
+
 TEST(MergeNodes, AddsUpShardsOfOneNodeAndKeepsWhoAnswersFirst) {
     v1::NodesPage pages[2];
     for (v1::NodesPage& page : pages) {
