@@ -115,10 +115,11 @@ bool StreamRequest::write_queue() {
 }
 
 void StreamRequest::on_writable() noexcept {
-    worker_.wake();
+    Worker& worker = worker_;
+    worker.wake();
     if (ngx_http_output_filter(request_, nullptr) == NGX_ERROR) on_broken();
-    if (phase() == Phase::aborted || idle()) flush();
-    worker_.resume_paused();
+    if (phase() == Phase::aborted || idle()) flush();  // may end the request, and this with it
+    worker.resume_paused();
 }
 
 void PollRequest::flush() {
