@@ -19,10 +19,12 @@ void Broker::State::on_mark(LinkId link, const Link& from, const v1::Mark& mark)
     marked.set_from(from.greeting.incarnation);
     marked.set_number(mark.number());
     marked.set_to(mark.to());
-    const auto to = std::ranges::find_if(links, [&](const auto& one) {
-        return one.second.greeting.incarnation == mark.to() && one.second.role == LinkRole::worker;
-    });
-    if (mark.to() == 0 || to == links.end() || to->first == link) {
+    LinkId to = 0;
+    for (const auto& [id, other] : links) {
+        // Of a worker that dialed again, before its old link was found dead, the newer one.
+        if (other.role == LinkRole::worker && other.greeting.incarnation == mark.to()) to = std::max(to, id);
+    }
+    if (mark.to() == 0 || to == 0 || to == link) {
         marked.set_failed(true);
         return sender.send(link, frame);
     }

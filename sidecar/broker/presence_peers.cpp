@@ -159,9 +159,9 @@ void Presence::collect_departures(NodeIndex index, bool all) {
     if (all) node.life = 0;
     if (node.members == 0) return;
     for (auto& [name, in] : rosters_) {
-        in.for_each([&](Attendance& attendance) {
+        in.for_each([&, &channel = name](Attendance& attendance) {  // clang captures no structured binding
             if (attendance.key.node != index || (!all && attendance.round == node.round)) return;
-            departures_.push_back({name, attendance.key, attendance.round});
+            departures_.push_back({channel, attendance.key, attendance.round});
         });
     }
 }
