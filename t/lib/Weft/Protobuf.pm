@@ -3,7 +3,8 @@
 package Weft::Protobuf;
 use v5.30;
 use warnings;
-use FindBin;
+use Cwd qw(abs_path);
+use File::Basename qw(dirname);
 use JSON::PP;
 use POSIX qw(strftime);
 
@@ -13,7 +14,7 @@ my $json = JSON::PP->new->allow_nonref->utf8;
 my (%by_name, %by_number);
 
 sub _read_schema {
-    my $file = "$FindBin::Bin/../proto/weft/v1/client.proto";
+    my $file = dirname(abs_path(__FILE__)) . '/../../../proto/weft/v1/client.proto';
     open my $in, '<', $file or die "$file: $!\n";
     my ($message, $oneof);
     while (my $line = <$in>) {
