@@ -21,6 +21,7 @@ my $b64   = spew($t->prefix . '/b64.key',   'base64:' . 'QUJD' x 11 . "\n");
 my @good = (
     [ 'the directives of the manual' => http => <<"HTTP", location => <<"LOCATION" ],
     weft_drain 3s;
+    weft_reload move;
     weft_rate 50r/s burst=10;
     weft_heartbeat 10s timeout=2s;
     weft_message_size 32k;
@@ -62,6 +63,7 @@ my @wrong = (
     [ 'two sidecars',                    http     => 'weft_sidecar ipc:///tmp/x.sock;',   qr{duplicate} ],
     [ 'a zone that is no size',          zone     => 'weft_zone much;',                   qr{size|number|expected}i ],
     [ 'a zone of nothing',               zone     => 'weft_zone 0;',                      qr{at least|small|size}i ],
+    [ 'a reload that is neither',        http     => 'weft_reload quickly;',             qr{"quickly" in "weft_reload", expected move or drain} ],
     [ 'a drain that is no time',         http     => 'weft_drain soon;',                  qr{time|expected|invalid}i ],
     [ 'a channel without pattern',       http     => 'weft_channel { publish on; }',      qr{number of arguments|pattern}i ],
     [ 'a channel without block',         http     => 'weft_channel x;',                   qr{no opening "\{"} ],

@@ -47,6 +47,14 @@ public:
         return lists_ ? lists_->channels.size() + lists_->methods.size() : 0;
     }
 
+    /// Calls `channels(text, actions, denied)` and `methods(text, denied)` for each.
+    template <class Channels, class Methods>
+    void for_each(Channels channels, Methods methods) const {
+        if (!lists_) return;
+        for (const ChannelGrant& grant : lists_->channels) channels(grant.pattern.text(), grant.actions, grant.denied);
+        for (const MethodGrant& grant : lists_->methods) methods(grant.pattern.text(), grant.denied);
+    }
+
     /// Takes the memory of equal grants that somebody else in this thread has shared and still has, if there are any:
     /// most users of an application are granted the same. Copies share too. What is shared is not to be added to.
     void share();

@@ -144,7 +144,7 @@ void Connection::push_raw(std::string_view bytes) {
 bool Connection::may_read() const noexcept {
     if (phase_ != Phase::open) return true;  // what comes is thrown away, and may be the peer's goodbye
     if (endpoint_->echo && queue_.bytes() > endpoint_->send_queue) return false;
-    if (asked_) return false;
+    if (asked_ || still_) return false;
     // What it says is meant for channels that it is in, and behind that it hears all that is said there.
     if (rare_ && rare_->entrance && rare_->entrance->unanswered > 0) return false;
     return !gateway_.congested();

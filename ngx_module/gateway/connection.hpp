@@ -25,6 +25,11 @@
 
 namespace weft {
 
+namespace v1 {
+class Leaver;
+class Moved;
+}  // namespace v1
+
 class Carrier;
 class Gateway;
 struct Feed;
@@ -159,6 +164,18 @@ public:
     /// This worker is going at once.
     void drain_now();
 
+    /// It is about to move to another worker: nothing more is read from it, so that what it asked for is answered.
+    void stand_still() noexcept { still_ = true; }
+    /// It stays after all, for the time being.
+    void go_on() noexcept { still_ = false; }
+    [[nodiscard]] bool standing_still() const noexcept { return still_; }
+    /// How it speaks, for a worker to which it is to move. False: it can't.
+    virtual bool describe(v1::Leaver&) const { return false; }
+    /// What can only be said once nothing happens to it here any more, its queue with it.
+    virtual void pack(v1::Moved& rest);
+    /// Goes on from there.
+    virtual void unpack(const v1::Moved& rest);
+
     /// As on_blocked() was told, until something is written.
     [[nodiscard]] std::size_t committed() const noexcept { return committed_; }
 
@@ -198,7 +215,7 @@ protected:
     bool within_rates(std::size_t size, event::Error& refusal);
 
     [[nodiscard]] Gateway& gateway() noexcept { return gateway_; }
-    [[nodiscard]] Wire& wire() noexcept { return *wire_; }
+    [[nodiscard]] Wire& wire() const noexcept { return *wire_; }
 
 private:
     friend class Gateway;
@@ -274,9 +291,11 @@ private:
     bool awaited_ : 1 = false;      // its first subscription is, and the deadline is for that
     bool expiry_told_ : 1 = false;  // the client knows that its ticket ends
     bool greeted_ : 1 = false;
-    bool asked_ : 1 = false;    // a back end is to decide whether it is let in
-    bool vouched_ : 1 = false;  // one has
-    bool left_ : 1 = false;     // the peer said goodbye first
+    bool asked_ : 1 = false;     // a back end is to decide whether it is let in
+    bool vouched_ : 1 = false;   // one has
+    bool left_ : 1 = false;      // the peer said goodbye first
+    bool still_ : 1 = false;     // nothing is read, since it is to move
+    bool slipping_ : 1 = false;  // it leaves channels for another worker, which nobody is told
 };
 
 }  // namespace weft

@@ -5,6 +5,7 @@
 // at its end: one batch to weftd, one write to each connection.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -22,6 +23,7 @@
 #include "gateway/shard_link.hpp"
 #include "weft/revocations.hpp"
 #include "weft/shard.hpp"
+#include "weft/v1/move.pb.h"
 
 namespace weft {
 
@@ -54,12 +56,17 @@ struct Feed {
     Overflow overflow = Overflow::close;   // of the channel's rule
     bool counted = false;                  // its members are counted over all workers, as the rule bounds them
     WireSet wires = 0;                     // that subscribers use; perhaps one that the last subscriber has just left
+    std::vector<Subscriber> arriving;      // that join when they come from another worker
     bool settled = false;                  // weftd has answered; publications count from `position` on
     bool announced = false;                // Subscribe was sent in this session
     std::unique_ptr<FeedHistory> history;  // null: the channel keeps none
     std::unique_ptr<FeedMembers> members;  // null: the channel is without presence
 
     static constexpr std::uint32_t kNoBatch = 0xffffffff;
+
+    [[nodiscard]] bool expects(const Connection& connection) const noexcept {
+        return std::ranges::find(arriving, &connection, &Subscriber::connection) != arriving.end();
+    }
 };
 
 /// Who hears what became of requests to weftd that didn't come from a Connection (HTTP).
@@ -113,6 +120,10 @@ public:
         virtual tl::expected<std::shared_ptr<const Identity>, event::Error> identify(Connection& connection,
                                                                                      std::string_view token);
         virtual void log(Level level, std::string_view line) = 0;
+        /// weftd's answer to mark(), at this point of what the shard sends both workers.
+        virtual void on_marked(unsigned shard, const v1::Marked& marked);
+        /// A link to weftd is down: marks that were asked for by it don't come.
+        virtual void on_link_lost() {}
     };
 
     /// `rules`, `counters` and `host` must outlive the gateway.
@@ -159,6 +170,8 @@ public:
     /// does.
     [[nodiscard]] std::uint64_t link_life(unsigned shard) const noexcept { return links_[shard]->life(); }
     [[nodiscard]] bool links_up() const noexcept;
+    /// Whether every shard of weftd can tell two workers one moment.
+    [[nodiscard]] bool links_mark() const noexcept;
 
     // --- connections ---
 
@@ -184,6 +197,40 @@ public:
     void execute(Connection& connection, const Command& command);
     /// A message that was no command, or not to be executed.
     void fail(Connection& connection, std::string_view id, const event::Error& error);
+
+    // --- connections that move from one worker of a host to another, in gateway_moves.cpp (docs/reload.md). The worker
+    // that it leaves: ---
+
+    enum class Movable {
+        now,
+        soon,   // when it is at rest
+        never,  // it ends, or isn't let in yet
+    };
+    [[nodiscard]] Movable movable(const Connection& connection) const noexcept;
+    /// Who it is, and what it subscribed to.
+    static void describe(const Connection& connection, v1::Leaver& leaver);
+    /// The worker by this incarnation and this one are to be told one moment (Host::on_marked), for the move of that
+    /// number, by every shard. False: not now, or this weftd can't.
+    bool mark(std::uint64_t number, std::uint64_t to);
+    /// The moment has come at a shard: the connection leaves the shard's channels, and nobody is told.
+    void slip_out(Connection& connection, unsigned shard);
+    /// It is elsewhere now: forgets it without a word.
+    void forget_moved(Connection& connection);
+
+    // The worker to which it comes:
+
+    [[nodiscard]] std::uint64_t incarnation() const noexcept { return hello_.incarnation(); }
+    /// Why somebody who comes from another worker is not to be let in.
+    [[nodiscard]] std::optional<event::Error> objection(const Identity& identity, std::uint64_t client_id) const;
+    /// Expects a connection, which has no socket yet; from here on it may have bytes queued. Channels in which it may
+    /// not be any more it is told to have left.
+    void expect(Connection& connection, std::shared_ptr<const Identity> identity, const v1::Leaver& leaver);
+    /// Whether all that is said in its channels comes here.
+    [[nodiscard]] bool expected_everywhere(const Connection& connection) const noexcept;
+    /// The moment has come at a shard: the connection is in its channels. False: it can't be without a loss.
+    bool slip_in(Connection& connection, unsigned shard);
+    /// It has come.
+    void resume_moved(Connection& connection, const v1::Moved& rest);
 
     // --- back ends: for whoever the caller has checked. The observer hears once of each, now or later, by `id`, unless
     // cancel() comes first. ---

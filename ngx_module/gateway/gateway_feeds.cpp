@@ -89,10 +89,12 @@ void Gateway::leave(Feed& feed, Connection& connection) {
                                            [&feed](const auto& entry) { return entry.feed == &feed; });
     if (subscription == connection.subscriptions_.end()) return;
     std::erase_if(feed.waiting, [&connection](const auto& waiting) { return waiting.connection == &connection; });
+    std::erase_if(feed.arriving, [&connection](const auto& arriving) { return arriving.connection == &connection; });
     leave_apart(feed, connection);
     leave_shared(feed, *subscription);
     count_later(feed);
-    if (feed.members) member_left(feed, connection);
+    // Who slips out is a member still; numbers are each worker's own.
+    if (feed.members && (!connection.slipping_ || feed.members->rule->presence_counts)) member_left(feed, connection);
     *subscription = connection.subscriptions_.back();
     connection.subscriptions_.pop_back();
     if (connection.subscriptions_.empty()) std::vector<Connection::Subscription>().swap(connection.subscriptions_);
@@ -120,7 +122,7 @@ void Gateway::leave_shared(Feed& feed, Connection::Subscription& subscription) {
 }
 
 void Gateway::drop_if_unused(Feed& feed) {
-    if (!feed.subscribers.empty() || !feed.waiting.empty()) return;
+    if (!feed.subscribers.empty() || !feed.waiting.empty() || !feed.arriving.empty()) return;
     if (feed.history && !feed.history->apart.empty()) return;
     // An answer that is still under way must find its feed: were a new feed to take it for its own, it would believe
     // itself settled too early and miss what is published in between.

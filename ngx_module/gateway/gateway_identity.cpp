@@ -107,7 +107,7 @@ void Gateway::leave_what_is_not_granted(Connection& connection) {
                  {Code::permission_denied, "the ticket doesn't grant \"subscribe\" on this channel any more", {}});
         }
         const std::string name = feed->name;
-        const bool settled = slot != Connection::kWaiting;
+        const bool settled = slot != Connection::kWaiting || feed->expects(connection);
         leave(*feed, connection);
         drop_if_unused(*feed);
         if (!settled) continue;

@@ -31,6 +31,10 @@ bool Gateway::links_up() const noexcept {
     return std::ranges::all_of(links_, [](const auto& link) { return link->up(); });
 }
 
+bool Gateway::links_mark() const noexcept {
+    return std::ranges::all_of(links_, [](const auto& link) { return link->up() && link->marks; });
+}
+
 void Gateway::add_link(unsigned shard, unsigned shards) {
     ShardLink::Events& events = *this;
     links_.push_back(std::make_unique<ShardLink>(
@@ -78,6 +82,7 @@ void Gateway::on_link_up(ShardLink& link, const v1::Welcome& welcome) {
     }
     counters_.link_up.set(links_up() ? 1 : 0);
     link.surveys = welcome.surveys();
+    link.marks = welcome.marks();
     link.clients = welcome.clients();
     // Without users a feed has no business here any more; with them it is announced anew, with its position.
     for (auto entry = feeds_.begin(); entry != feeds_.end();) {
@@ -132,6 +137,7 @@ void Gateway::lose(ShardLink& link) {
     }
     fail_requests(link);
     look_at_congestion();
+    host_.on_link_lost();
 }
 
 void Gateway::look_at_congestion() noexcept {
@@ -231,6 +237,7 @@ void Gateway::on_link_frame(ShardLink& link, v1::Frame& frame) {
         case v1::Frame::kHistoryPage: return on_page(link, frame.history_page());
         case v1::Frame::kMemberEvent: return on_member_event(frame.member_event());
         case v1::Frame::kMembersPage: return on_members_page(link, frame.members_page());
+        case v1::Frame::kMarked: return host_.on_marked(link.shard(), frame.marked());
         case v1::Frame::kReadClients: return on_read_clients(link, frame.read_clients());
         case v1::Frame::kChannelsPage:
         case v1::Frame::kClientsPage:

@@ -123,7 +123,7 @@ void Gateway::expel(Connection& connection, const std::string& channel) {
     const auto subscription = std::ranges::find(connection.subscriptions_, feed, &Connection::Subscription::feed);
     if (subscription == connection.subscriptions_.end()) return;
     counters_.revoked.add();
-    const bool was_in = subscription->slot != Connection::kWaiting;
+    const bool was_in = subscription->slot != Connection::kWaiting || feed->expects(connection);
     std::vector<std::string> unanswered;
     for (const Feed::Waiting& waiting : feed->waiting) {
         if (waiting.connection == &connection) unanswered.push_back(waiting.id);

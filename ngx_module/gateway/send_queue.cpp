@@ -50,6 +50,22 @@ void SendQueue::push(SharedBytes chunk, ChunkTag tag) {
     bytes_ += size;
 }
 
+void SendQueue::push_started(std::string_view bytes) {
+    if (bytes.empty()) return;
+    std::vector<Chunk> behind;
+    if (first_) behind.push_back({std::move(first_), first_tag_});
+    if (rest_) {
+        for (std::size_t i = rest_->head; i < rest_->chunks.size(); ++i) behind.push_back(std::move(rest_->chunks[i]));
+        clear_rest();
+    }
+    // Behind a byte that counts as written: so it stays, whatever is dropped.
+    first_ = SharedBytes(std::string(1, '\0').append(bytes));
+    first_tag_ = {};
+    offset_ = 1;
+    bytes_ = bytes.size();
+    for (Chunk& chunk : behind) push(std::move(chunk.bytes), chunk.tag);
+}
+
 std::string_view SendQueue::next(char* scratch, std::size_t scratch_size) const noexcept {
     const std::string_view front = first_.view().substr(offset_);
     if (!rest_ || front.size() >= scratch_size) return front;

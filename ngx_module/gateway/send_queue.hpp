@@ -41,6 +41,8 @@ public:
     ~SendQueue() { clear_rest(); }
 
     void push(SharedBytes chunk, ChunkTag tag = {});
+    /// Puts in front of all others what is left of chunks that were partly written elsewhere.
+    void push_started(std::string_view bytes);
 
     [[nodiscard]] bool empty() const noexcept { return bytes_ == 0; }
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }

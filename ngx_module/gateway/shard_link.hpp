@@ -75,6 +75,7 @@ public:
     std::vector<Feed*> announcing;  // feeds of whose members the shard has yet to be told something
     std::vector<Feed*> counting;    // feeds of which the shard has yet to be told how many subscribers they have
     bool surveys = false;           // whether the shard knows of surveys; a weftd of an earlier version doesn't
+    bool marks = false;             // and of marks
     bool clients = false;           // and of those about clients
 
 private:

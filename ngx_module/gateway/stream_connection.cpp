@@ -1,8 +1,10 @@
 #include "gateway/stream_connection.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "gateway/gateway.hpp"
+#include "weft/v1/move.pb.h"
 
 namespace weft {
 
@@ -17,6 +19,28 @@ void StreamConnection::receive(std::span<char> bytes) {
     gateway().counters().bytes_in.add(bytes.size());
     if (tally() != nullptr) tally()->bytes_in += bytes.size();
     heard();
+}
+
+bool StreamConnection::describe(v1::Leaver& leaver) const {
+    const auto& wire = static_cast<const StreamWire&>(Connection::wire());
+    leaver.set_door(wire.kind() == StreamWire::Kind::sse ? v1::Leaver::SSE : v1::Leaver::LINES);
+    leaver.set_subprotocol(std::string(wire.codec().subprotocol()));
+    leaver.set_several(positions_ != nullptr);
+    return true;
+}
+
+void StreamConnection::pack(v1::Moved& rest) {
+    Connection::pack(rest);
+    if (positions_) positions_->append(*rest.mutable_positions());
+}
+
+void StreamConnection::unpack(const v1::Moved& rest) {
+    Connection::unpack(rest);
+    for (std::string_view text = rest.positions(); positions_ && !text.empty();) {
+        const std::string_view one = text.substr(0, text.find(','));
+        text.remove_prefix(std::min(one.size() + 1, text.size()));
+        if (const auto entry = split_channel_position(one)) positions_->set(entry->channel, entry->position);
+    }
 }
 
 void StreamConnection::probe() {

@@ -15,6 +15,9 @@ public:
                      std::unique_ptr<ChannelPositions> positions);
 
     void receive(std::span<char> bytes) override;
+    bool describe(v1::Leaver& leaver) const override;
+    void pack(v1::Moved& rest) override;
+    void unpack(const v1::Moved& rest) override;
     void on_end_of_input() override { on_departure(); }
 
 private:

@@ -1,6 +1,7 @@
 #include "gateway/websocket_connection.hpp"
 
 #include "websocket/frame_writer.hpp"
+#include "weft/v1/move.pb.h"
 
 namespace weft {
 
@@ -31,6 +32,36 @@ void WebSocketConnection::receive(std::span<char> bytes) {
             set_phase(Phase::lingering);
         }
     }
+}
+
+bool WebSocketConnection::describe(v1::Leaver& leaver) const {
+    WebSocketWire& wire = static_cast<WebSocketWire&>(Connection::wire());
+    leaver.set_door(v1::Leaver::WEBSOCKET);
+    leaver.set_subprotocol(std::string(wire.codec().subprotocol()));
+    if (!deflate_) return true;
+    v1::DeflateTerms& terms = *leaver.mutable_deflate();
+    const bool server = contexts_ && contexts_->deflater, client = contexts_ && contexts_->inflater;
+    terms.set_server_takeover(server);
+    terms.set_client_takeover(client);
+    terms.set_server_window(server ? contexts_->deflater->settings().window : wire.deflate()->window);
+    terms.set_client_window(client ? contexts_->inflater->window_bits() : websocket::kMaxWindow);
+    return true;
+}
+
+void WebSocketConnection::pack(v1::Moved& rest) {
+    Connection::pack(rest);
+    rest.set_half_read(parser_.half_read());
+    if (contexts_ && contexts_->inflater) rest.set_window(contexts_->inflater->window());
+}
+
+void WebSocketConnection::unpack(const v1::Moved& rest) {
+    Connection::unpack(rest);
+    if (contexts_ && contexts_->inflater) contexts_->inflater->go_on_from(rest.window());
+    if (rest.half_read().empty() || phase() != Phase::open) return;
+    std::string bytes = rest.half_read();
+    const std::size_t size = bytes.size();
+    bytes.resize(size + websocket::kPadding);
+    if (const auto violation = parser_.feed({bytes.data(), size}, message_limit(), *this, deflate_)) fail(*violation);
 }
 
 void WebSocketConnection::probe() {

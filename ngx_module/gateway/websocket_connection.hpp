@@ -17,6 +17,9 @@ public:
                         const std::optional<websocket::DeflateParameters>& deflate = std::nullopt);
 
     void receive(std::span<char> bytes) override;
+    bool describe(v1::Leaver& leaver) const override;
+    void pack(v1::Moved& rest) override;
+    void unpack(const v1::Moved& rest) override;
 
 private:
     void probe() override;

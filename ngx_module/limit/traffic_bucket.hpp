@@ -29,6 +29,19 @@ public:
     /// large for ever, and in the long run the rate holds.
     Verdict take(const Rate& messages, const ByteRate& bytes, std::size_t size, Instant now) noexcept;
 
+    /// What it knows, for another that goes on where this one is.
+    struct Level {
+        float missing_messages = 0;
+        float missing_bytes = 0;
+        std::uint32_t at_ms = 0;
+    };
+    [[nodiscard]] Level level() const noexcept { return {missing_messages_, missing_bytes_, at_ms_}; }
+    void set_level(const Level& level) noexcept {
+        missing_messages_ = level.missing_messages;
+        missing_bytes_ = level.missing_bytes;
+        at_ms_ = level.at_ms;
+    }
+
 private:
     float missing_messages_ = 0;  // taken and not yet refilled
     float missing_bytes_ = 0;

@@ -12,6 +12,7 @@
 
 namespace weft {
 
+class Socket;
 class Worker;
 
 /// Every Connection of a worker has one, see Connection::carrier().
@@ -26,6 +27,9 @@ public:
     virtual void flush() = 0;
     /// Reads on after a pause.
     virtual void read_on() noexcept = 0;
+
+    /// This, where it has a socket of its own; else null.
+    [[nodiscard]] virtual Socket* socket() noexcept { return nullptr; }
 
     /// See Gateway::Host::identify().
     tl::expected<std::shared_ptr<const Identity>, event::Error> identify(std::string_view token);

@@ -44,6 +44,25 @@ std::unique_ptr<ConnectionRecord> ConnectionRecord::keep(ngx_http_request_t* req
     return std::unique_ptr<ConnectionRecord>(new (text.size()) ConnectionRecord(logs, text, now));
 }
 
+void ConnectionRecord::pack(v1::MovedTally& tally) const {
+    tally.set_opened_ms(opened.time_since_epoch().count());
+    tally.set_messages_in(messages_in);
+    tally.set_messages_out(messages_out);
+    tally.set_bytes_in(bytes_in);
+    tally.set_bytes_out(bytes_out);
+    tally.set_text(reinterpret_cast<const char*>(this + 1), size_);
+}
+
+std::unique_ptr<ConnectionRecord> ConnectionRecord::unpack(const v1::MovedTally& tally, ConnectionLogs& logs) {
+    const Instant since{std::chrono::milliseconds(tally.opened_ms())};
+    std::unique_ptr<ConnectionRecord> record(new (tally.text().size()) ConnectionRecord(logs, tally.text(), since));
+    record->messages_in = tally.messages_in();
+    record->messages_out = tally.messages_out();
+    record->bytes_in = tally.bytes_in();
+    record->bytes_out = tally.bytes_out();
+    return record;
+}
+
 void ConnectionRecord::write(Instant now, std::string_view user, std::uint64_t client_id, std::uint16_t close_code,
                              ConnectionEnd::By closed_by) noexcept {
     try {

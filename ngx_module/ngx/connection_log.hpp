@@ -7,6 +7,7 @@
 
 #include "ngx/log_format.hpp"
 #include "ngx/log_sink.hpp"
+#include "weft/v1/move.pb.h"
 
 namespace weft {
 
@@ -28,6 +29,10 @@ public:
     static std::unique_ptr<ConnectionRecord> keep(ngx_http_request_t* request, ConnectionLogs& logs, Instant now);
 
     static void operator delete(void* block) noexcept { ::operator delete(block); }
+
+    /// For another process with the same logs, and from there.
+    void pack(v1::MovedTally& tally) const;
+    static std::unique_ptr<ConnectionRecord> unpack(const v1::MovedTally& tally, ConnectionLogs& logs);
 
     /// Writes the lines, whose counts come from this record.
     void write(Instant now, std::string_view user, std::uint64_t client_id, std::uint16_t close_code,

@@ -11,6 +11,7 @@
 #include "ngx/connection_log.hpp"
 #include "ngx/door.hpp"
 #include "ngx/origin_directive.hpp"
+#include "ngx/reload_directive.hpp"
 #include "ngx/settings.hpp"
 #include "ngx/single_use.hpp"
 #include "ngx/ticket_directive.hpp"
@@ -268,6 +269,7 @@ ngx_command_t directives[] = {
     http_directive("weft_sidecar", NGX_CONF_TAKE1, set_sidecar),
     http_directive("weft_zone", NGX_CONF_TAKE12, set_zone),
     http_directive("weft_drain", NGX_CONF_TAKE1, set_drain),
+    http_directive("weft_reload", NGX_CONF_TAKE1, set_reload),
     http_directive("weft_send_memory", NGX_CONF_TAKE1, set_send_memory),
     http_directive("weft_json_depth", NGX_CONF_TAKE1, set_json_depth),
     http_directive("weft_rooms_prefix", NGX_CONF_TAKE1, set_rooms_prefix),
@@ -343,7 +345,10 @@ char* merge_location_settings(ngx_conf_t* cf, void* parent, void* child) noexcep
     auto& to = *static_cast<LocationSettings*>(child);
     if (!to.tickets) to.tickets = from.tickets;
     to.credentials.inherit(from.credentials);
-    if (!to.origins) to.origins = from.origins;
+    if (!to.origins) {
+        to.origins = from.origins;
+        to.origins_said = from.origins_said;
+    }
     to.limits.inherit(from.limits);
     if (!to.heartbeat) {  // one directive sets both
         to.heartbeat = from.heartbeat;
@@ -400,6 +405,7 @@ char* merge_location_settings(ngx_conf_t* cf, void* parent, void* child) noexcep
         auto& main = *static_cast<MainSettings*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_weft_module));
         main.counted.include(*to.connections);
     }
+    name_location(cf, to);
     return NGX_CONF_OK;
 }
 

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "ngx/link.hpp"
+#include "ngx/watched_fd.hpp"
 #include "ngx/worker.hpp"
 
 namespace weft {
@@ -37,8 +38,10 @@ LinkSocket::LinkSocket(zmq::context_t& context, const std::string& address, unsi
     try {
         monitor_.connect(monitored);
         dealer_.connect(address);
-        monitor_connection_ = watch(monitor_);
-        dealer_connection_ = watch(dealer_);
+        // Level-triggered, though ZeroMQ's descriptor says only that something may have changed: reading the socket's
+        // events takes that notice away.
+        monitor_connection_ = watch_fd(monitor_.get(zmq::sockopt::fd), on_event, this, cycle_);
+        dealer_connection_ = watch_fd(dealer_.get(zmq::sockopt::fd), on_event, this, cycle_);
     } catch (...) {
         close();
         throw;
@@ -52,38 +55,10 @@ LinkSocket::~LinkSocket() {
 }
 
 void LinkSocket::close() noexcept {
-    unwatch(dealer_connection_);
-    unwatch(monitor_connection_);
+    unwatch_fd(dealer_connection_);
+    unwatch_fd(monitor_connection_);
     // Before the monitor's other end goes: ZeroMQ's thread would wait for ever for somebody to take its events.
     zmq_socket_monitor(dealer_.handle(), nullptr, 0);
-}
-
-// nginx closes the descriptors of its connections itself; ZeroMQ's are only lent to it, so unwatch() takes them back.
-ngx_connection_t* LinkSocket::watch(zmq::socket_t& socket) {
-    ngx_connection_t* connection = ngx_get_connection(socket.get(zmq::sockopt::fd), cycle_->log);
-    if (connection == nullptr) throw std::runtime_error("not enough worker_connections");
-    connection->data = this;
-    connection->read->handler = on_event;
-    connection->read->log = cycle_->log;
-    connection->write->log = cycle_->log;
-    // Level-triggered, though ZeroMQ's descriptor says only that something may have changed: reading the socket's
-    // events takes that notice away.
-    if (ngx_add_event(connection->read, NGX_READ_EVENT, NGX_LEVEL_EVENT) != NGX_OK) {
-        ngx_free_connection(connection);
-        throw std::runtime_error("the event loop doesn't take ZeroMQ's descriptor");
-    }
-    return connection;
-}
-
-void LinkSocket::unwatch(ngx_connection_t*& connection) noexcept {
-    if (connection == nullptr) return;
-    if (connection->read->active) ngx_del_event(connection->read, NGX_READ_EVENT, 0);
-    if (connection->read->posted) {
-        ngx_delete_posted_event(connection->read);
-    }
-    ngx_free_connection(connection);
-    connection->fd = static_cast<ngx_socket_t>(-1);
-    connection = nullptr;
 }
 
 void LinkSocket::on_event(ngx_event_t* event) noexcept {

@@ -47,8 +47,6 @@ private:
     static constexpr int kMessagesATurn = 64;    // so that a flood from weftd leaves time for clients
 
     [[nodiscard]] LinkDialer& dialer() noexcept { return gateway_.link(shard_); }
-    ngx_connection_t* watch(zmq::socket_t& socket);
-    void unwatch(ngx_connection_t*& connection) noexcept;
     void close() noexcept;
     static void post_read(ngx_connection_t* connection) noexcept;
     static void on_event(ngx_event_t* event) noexcept;

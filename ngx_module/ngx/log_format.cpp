@@ -81,6 +81,7 @@ const LogFormat::EndName LogFormat::kEndNames[] = {
 
 bool LogFormat::add(ngx_conf_t* cf, const ngx_str_t& text, const char* directive) {
     const std::string_view all = view(text);
+    said_.append(all);
     for (std::size_t at = 0; at < all.size();) {
         if (all[at] != '$') {
             const std::size_t end = std::min(all.find('$', at), all.size());

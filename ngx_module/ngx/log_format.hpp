@@ -62,6 +62,8 @@ public:
     /// the message names.
     bool add(ngx_conf_t* cf, const ngx_str_t& text, const char* directive);
 
+    /// The texts that were added.
+    [[nodiscard]] const std::string& said() const noexcept { return said_; }
     /// Whether a line can't be written before the connection has ended.
     [[nodiscard]] bool needs_end() const noexcept { return needs_end_; }
 
@@ -103,6 +105,7 @@ private:
     void write_end(std::string& line, End value, const ConnectionEnd& end) const;
 
     std::vector<Piece> pieces_;
+    std::string said_;
     LogEscape escape_;
     bool needs_end_ = false;
 };

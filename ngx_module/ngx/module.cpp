@@ -1,6 +1,7 @@
 // The module as nginx sees it.
 #include "ngx/directives.hpp"
 #include "ngx/masking.hpp"
+#include "ngx/reload_directive.hpp"
 #include "ngx/settings.hpp"
 #include "ngx/variables.hpp"
 #include "ngx/worker.hpp"
@@ -25,6 +26,11 @@ ngx_int_t init_process(ngx_cycle_t* cycle) noexcept {
     // Cache managers and the like come by here too, and serve nobody.
     if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE) return NGX_OK;
     return Worker::start(cycle) ? NGX_OK : NGX_ERROR;
+}
+
+ngx_int_t init_module(ngx_cycle_t* cycle) noexcept {
+    prepare_rendezvous(cycle);
+    return NGX_OK;
 }
 
 void exit_process(ngx_cycle_t*) noexcept {
@@ -62,7 +68,7 @@ ngx_module_t ngx_http_weft_module = {
     weft::directives,
     NGX_HTTP_MODULE,
     nullptr,  // init master
-    nullptr,  // init module
+    weft::init_module,
     weft::init_process,
     nullptr,  // init thread
     nullptr,  // exit thread

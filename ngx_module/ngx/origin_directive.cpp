@@ -41,7 +41,10 @@ char* set_origin(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     auto& settings = *static_cast<LocationSettings*>(conf);
     if (settings.origins) return const_cast<char*>("is duplicate");
     std::vector<std::string_view> entries;
-    for (ngx_uint_t i = 1; i < cf->args->nelts; ++i) entries.push_back(view(args(cf)[i]));
+    for (ngx_uint_t i = 1; i < cf->args->nelts; ++i) {
+        entries.push_back(view(args(cf)[i]));
+        settings.origins_said.append(entries.back()) += '\n';
+    }
     OriginPolicy::Compile expressions;
 #if (NGX_PCRE)
     expressions = [cf](std::string_view text, bool caseless) { return compile(cf, text, caseless); };

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "auth/origin.hpp"
@@ -18,6 +19,8 @@
 #include "ngx/ngx.hpp"
 
 namespace weft {
+
+struct LocationSettings;
 
 /// http { … } as a whole.
 struct MainSettings {
@@ -35,7 +38,11 @@ struct MainSettings {
     std::optional<std::string> rooms_prefix;
     CountedKinds counted;
     LogFormats log_formats;
-    bool used = false;  // some location does something with Weft
+    bool used = false;         // some location does something with Weft
+    std::optional<bool> move;  // weft_reload: connections move to the workers that come; else they are drained
+    std::string rendezvous;    // the directory in which workers find each other; empty: connections don't move
+    // Where clients connect, by what the next nginx.conf calls them, too; null where two are called the same.
+    std::unordered_map<std::string, const LocationSettings*> locations;
 
     static constexpr const char* kDefaultSidecar = "ipc:///run/weft/weftd.sock";
     static constexpr std::size_t kDefaultZone = std::size_t{1024} * 1024;
@@ -68,6 +75,11 @@ struct LocationSettings {
     std::optional<ngx_msec_t> hold;                   // of weft_poll
     std::vector<ngx_http_complex_value_t*> entrance;  // weft_subscribe; in the configuration's memory
     std::optional<bool> publish_raw;
+    std::string name;          // in MainSettings::locations; empty: none
+    std::string origins_said;  // weft_origin's words
+
+    /// A hash of what a connection was let in by once and for all, and of what was kept for its log lines.
+    [[nodiscard]] std::uint64_t terms() const;
 
     /// Whether requests here may bring credentials.
     [[nodiscard]] bool takes_credentials() const noexcept {

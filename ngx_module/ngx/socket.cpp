@@ -13,12 +13,7 @@ void Socket::adopt(Worker& worker, ngx_connection_t* connection, std::unique_ptr
     Socket& socket = *owned.release();  // owned by nginx's connection from here on; see destroy()
     Connection& client = socket.client();
     socket.connection_ = connection;
-    connection->data = &socket;
-    connection->read->handler = handle_read;
-    connection->write->handler = handle_write;
-    connection->log->action = const_cast<char*>("serving a weft connection");
-    connection->destroyed = 0;
-    connection->idle = 1;  // so that nginx tells us when this worker is to quit
+    socket.watch();
     ngx_reusable_connection(connection, 0);
     if (connection->read->timer_set) ngx_del_timer(connection->read);
     if (connection->write->timer_set) ngx_del_timer(connection->write);
@@ -29,7 +24,6 @@ void Socket::adopt(Worker& worker, ngx_connection_t* connection, std::unique_ptr
         SSL_set_mode(connection->ssl->connection, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_ENABLE_PARTIAL_WRITE);
     }
 #endif
-    if (connection->send == ngx_io.send) socket.fd_ = connection->fd;
     if (ngx_tcp_nodelay(connection) != NGX_OK || ngx_handle_read_event(connection->read, 0) != NGX_OK) {
         client.on_broken();
         return;
@@ -52,6 +46,17 @@ void Socket::adopt(Worker& worker, ngx_connection_t* connection, std::unique_ptr
     if (connection->read->ready) {
         ngx_post_event(connection->read, &ngx_posted_events);
     }
+}
+
+/// Events of its connection come here.
+void Socket::watch() noexcept {
+    connection_->data = this;
+    connection_->read->handler = handle_read;
+    connection_->write->handler = handle_write;
+    connection_->log->action = const_cast<char*>("serving a weft connection");
+    connection_->destroyed = 0;
+    connection_->idle = 1;  // so that nginx tells us when this worker is to quit
+    if (connection_->send == ngx_io.send) fd_ = connection_->fd;
 }
 
 void Socket::handle_read(ngx_event_t* event) noexcept {
@@ -177,6 +182,7 @@ bool Socket::write_queue(Connection& client) {
 }
 
 void Socket::flush_client(Connection& client) {
+    if (away_) return;
     if (client.phase() == Phase::aborted) {
         destroy();
         return;
@@ -203,6 +209,7 @@ void Socket::destroy() noexcept {
     log_end();
     ngx_connection_t* connection = connection_;
     Worker& worker = worker_;
+    worker.on_socket_gone(*this);
     worker.gateway().remove(client());
     delete this;
     connection->data = nullptr;

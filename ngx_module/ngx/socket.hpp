@@ -41,6 +41,27 @@ public:
     }
 
     void read_on() noexcept override;
+    [[nodiscard]] Socket* socket() noexcept override { return this; }
+
+    // --- to and from other workers (docs/reload.md), in socket_move.cpp ---
+
+    [[nodiscard]] std::string_view address() const noexcept {
+        return {reinterpret_cast<const char*>(connection_->sockaddr), connection_->socklen};
+    }
+    /// Whether its bytes go through no state of this process's but ours: another worker can go on with it.
+    [[nodiscard]] bool away() const noexcept { return away_; }
+    [[nodiscard]] bool can_move() const noexcept { return fd_ != -1 && !shut_ && !away_; }
+    /// Nothing is read or written here any more. Returns its descriptor, which stays ours to close.
+    int lend() noexcept;
+    /// Another worker has it, or the client is to be told that nobody has: it is served here again.
+    void take_back() noexcept;
+    /// Another worker has it: closes this one's descriptor, and destroys this. TCP's connection stays.
+    void leave_to_other() noexcept;
+    /// Its socket comes later, by attach().
+    void await_socket() noexcept { away_ = true; }
+    /// Takes the socket of a connection that came from another worker, and has nginx tell of it. `connection` was made
+    /// of it by connect_moved(). What has been queued goes out with this turn.
+    void attach(ngx_connection_t* connection, const v1::Moved& rest) noexcept;
 
 protected:
     using Carrier::Carrier;
@@ -62,9 +83,16 @@ private:
     static void handle_read(ngx_event_t* event) noexcept;
     static void handle_write(ngx_event_t* event) noexcept;
 
-    std::int32_t fd_ : 31 = -1;  // when bytes go to the socket as they are, without TLS
+    void watch() noexcept;
+
+    std::int32_t fd_ : 30 = -1;  // when bytes go to the socket as they are, without TLS
     bool shut_ : 1 = false;      // our side of TCP is closed
+    bool away_ : 1 = false;      // it has no socket, or has lent it to another worker
 };
+
+/// What nginx knows of a connection, made of the socket and the address of a client that came from another worker. Owns
+/// `fd` from here on, in any case. Null after logging why.
+ngx_connection_t* connect_moved(int fd, std::string_view address, ngx_cycle_t* cycle) noexcept;
 
 /// A socket whose bytes are those of a `Client`, a Connection of some transport, made of what `arguments` are behind
 /// the gateway.
@@ -74,6 +102,7 @@ public:
     template <class... Arguments>
     explicit SocketOf(Worker& worker, Arguments&&... arguments)
         : Client(worker.gateway(), std::forward<Arguments>(arguments)...), Socket(worker) {}
+    ~SocketOf() override = default;
 
     [[nodiscard]] Connection& client() noexcept override { return *this; }
     [[nodiscard]] Carrier* carrier() noexcept override { return this; }

@@ -4,6 +4,8 @@
 #include <memory>
 #include <utility>
 
+#include "ngx/arrivals.hpp"
+#include "ngx/departures.hpp"
 #include "ngx/request_carrier.hpp"
 #include "ngx/socket.hpp"
 #include "ngx/zone.hpp"
@@ -67,6 +69,11 @@ bool Worker::start(ngx_cycle_t* cycle) noexcept {
         worker->link_ = Link::open(settings->sidecar, worker->gateway_, cycle);
         if (worker->link_ == nullptr) return false;
         worker->link_->wait_up();
+        if (!settings->rendezvous.empty()) {
+            worker->arrivals_ = Arrivals::open(*worker, *settings, settings->rendezvous, cycle);
+            worker->departures_ =
+                std::make_unique<Departures>(*worker, cycle, settings->rendezvous, settings->generation);
+        }
         ngx_add_timer(&worker->tick_, kTick);
         instance() = std::move(worker);
         return true;
@@ -104,6 +111,8 @@ Worker::Worker(ngx_cycle_t* cycle, MainSettings& settings, Counters& counters)
 }
 
 Worker::~Worker() {
+    arrivals_.reset();
+    departures_.reset();
     link_.reset();
     if (tick_.timer_set) ngx_del_timer(&tick_);
     if (turn_end_.posted) {
@@ -123,6 +132,8 @@ void Worker::end_turn() noexcept {
         wake();
         if (link_) link_->flush();  // first: the way through weftd is the longer one
         gateway_.end_turn();
+        if (arrivals_) arrivals_->run();
+        if (departures_) departures_->run();
         if (link_) link_->flush();
         resume_paused();
     } catch (const std::exception& error) {
@@ -137,6 +148,8 @@ void Worker::on_tick() noexcept {
             for (RequestCarrier* request : requests_) drain(request->client());
         }
         gateway_.tick();
+        if (arrivals_) arrivals_->run();
+        if (departures_) departures_->run();
         link_->flush();
         resume_paused();
     } catch (const std::exception& error) {
@@ -147,6 +160,25 @@ void Worker::on_tick() noexcept {
 
 void Worker::drain(Connection& connection) {
     tick_.cancelable = 0;
+    Socket* const socket = connection.carrier()->socket();
+    if (departures_ == nullptr || socket == nullptr || !departures_->add(*socket)) drain_here(connection);
+}
+
+void Worker::on_socket_gone(const Socket& socket) noexcept {
+    if (departures_) departures_->forget(socket);
+}
+
+void Worker::on_marked(unsigned shard, const v1::Marked& marked) {
+    if (departures_) departures_->on_marked(shard, marked);
+    if (arrivals_) arrivals_->on_marked(shard, marked);
+}
+
+void Worker::on_link_lost() {
+    if (departures_) departures_->on_link_lost();
+    if (arrivals_) arrivals_->on_link_lost();
+}
+
+void Worker::drain_here(Connection& connection) {
     const ngx_msec_t window = settings_.drain.value_or(MainSettings::kDefaultDrain);
     const ngx_msec_t grace = std::min(window / 4, kMaxGrace);
     const ngx_msec_t wait = window == grace ? 0 : random_() % (window - grace);
@@ -173,6 +205,7 @@ void Worker::visit(const std::function<void(Connection&)>& visit) {
 void Worker::for_each_carrier(const std::function<void(Carrier&)>& visit) {
     Socket::for_each(cycle_, visit);
     for (RequestCarrier* request : requests_) visit(*request);
+    if (arrivals_) arrivals_->for_each(visit);
 }
 
 void Worker::add_request(RequestCarrier& request) {

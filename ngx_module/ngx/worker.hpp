@@ -15,8 +15,11 @@
 
 namespace weft {
 
+class Arrivals;
 class Carrier;
+class Departures;
 class RequestCarrier;
+class Socket;
 
 class Worker final : private Gateway::Host {
 public:
@@ -53,6 +56,10 @@ public:
     /// This worker has been told to quit: it stays until its connections have ended, and this one ends within
     /// weft_drain.
     void drain(Connection& connection);
+    /// The same, of one that doesn't move to another worker.
+    void drain_here(Connection& connection);
+    /// A socket is about to be destroyed.
+    void on_socket_gone(const Socket& socket) noexcept;
     /// A connection has been destroyed.
     void on_connection_gone() noexcept {
         if (ngx_exiting && gateway_.connections() == 0) tick_.cancelable = 1;
@@ -82,6 +89,8 @@ private:
     /// It destroys none.
     void for_each_carrier(const std::function<void(Carrier&)>& visit);
     void log(Gateway::Level level, std::string_view line) override;
+    void on_marked(unsigned shard, const v1::Marked& marked) override;
+    void on_link_lost() override;
     void end_turn() noexcept;
     void on_tick() noexcept;
 
@@ -97,6 +106,8 @@ private:
     std::unique_ptr<char[]> write_buffer_;
     Gateway gateway_;
     std::unique_ptr<Link> link_;
+    std::unique_ptr<Arrivals> arrivals_;      // null: connections don't move
+    std::unique_ptr<Departures> departures_;  // likewise
     std::vector<RequestCarrier*> requests_;
     bool drained_ = false;  // requests_ were told that this process is to end
     ngx_event_t turn_end_{};

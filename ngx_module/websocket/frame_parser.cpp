@@ -81,6 +81,16 @@ std::optional<Violation> check_close(std::string_view payload, bool whole) noexc
     return std::nullopt;
 }
 
+// The head of a client's frame, RFC 6455 §5.2.
+void append_client_header(std::string& out, const Frame& frame, std::uint64_t size, const MaskingKey& key) {
+    out += static_cast<char>((frame.final ? 0x80 : 0) | (frame.compressed ? 0x40 : 0) |
+                             static_cast<std::uint8_t>(frame.opcode));
+    const int bytes = size < 126 ? 0 : size <= 0xffff ? 2 : 8;
+    out += static_cast<char>(0x80 | (bytes == 0 ? size : bytes == 2 ? 126U : 127U));
+    for (int i = bytes - 1; i >= 0; --i) out += static_cast<char>(size >> (8 * i) & 0xff);
+    out.append(key.data(), key.size());
+}
+
 bool dispatch_data(Opcode opcode, bool compressed, std::string_view message, FrameParser::Sink& sink) {
     return compressed ? sink.on_compressed(opcode, message) : sink.on_message(opcode, message);
 }
@@ -244,6 +254,28 @@ std::optional<Violation> FrameParser::feed(std::span<char> bytes, std::size_t ma
 
 bool FrameParser::mid_message() const noexcept {
     return message_ != nullptr;
+}
+
+std::string FrameParser::half_read() const {
+    std::string out;
+    if (!message_) return out;
+    const Message& half = *message_;
+    if (half.unfinished()) {
+        const std::string_view came = half.assembly.message();
+        append_client_header(out, {0, {}, half.opcode, false, half.compressed}, came.size(), {});
+        out += came;
+    }
+    if (half.in_payload && half.frame.control()) {
+        const std::string_view came = half.assembly.control();
+        MaskingKey key;
+        for (std::size_t i = 0; i < key.size(); ++i) key[(came.size() + i) % key.size()] = half.frame.key[i];
+        append_client_header(out, half.frame, came.size() + half.frame.left, key);
+        for (std::size_t i = 0; i < came.size(); ++i) out += static_cast<char>(came[i] ^ key[i % key.size()]);
+    } else if (half.in_payload) {  // the rest of the fragment goes on as one of its own
+        append_client_header(out, {0, {}, Opcode::continuation, half.frame.final, false}, half.frame.left,
+                             half.frame.key);
+    }
+    return out.append(half.header, half.header_size);
 }
 
 std::size_t FrameParser::buffered() const noexcept {

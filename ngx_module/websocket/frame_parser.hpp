@@ -77,6 +77,9 @@ public:
 
     /// Whether a frame or message is half read.
     [[nodiscard]] bool mid_message() const noexcept;
+    /// Frames that bring a fresh parser to where this one is: what has come of the message that is half read, masked so
+    /// that the bytes which are still to come fit behind it. Empty when nothing is half read.
+    [[nodiscard]] std::string half_read() const;
     /// Heap bytes held for a half-read message.
     [[nodiscard]] std::size_t buffered() const noexcept;
 

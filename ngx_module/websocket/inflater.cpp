@@ -69,6 +69,23 @@ void Inflater::start() {
     stream_.reset(stream.release());
 }
 
+std::string Inflater::window() const {
+    std::string bytes;
+    if (!stream_) return bytes;
+    bytes.resize(std::size_t{1} << kMaxWindow);
+    uInt size = 0;
+    if (inflateGetDictionary(stream_.get(), reinterpret_cast<Bytef*>(bytes.data()), &size) != Z_OK) size = 0;
+    bytes.resize(size);
+    return bytes;
+}
+
+void Inflater::go_on_from(std::string_view window) {
+    if (window.empty()) return;
+    start();
+    inflateSetDictionary(stream_.get(), reinterpret_cast<const Bytef*>(window.data()),
+                         static_cast<uInt>(window.size()));
+}
+
 tl::expected<std::string_view, Violation> Inflater::inflate(std::string_view compressed, std::size_t max_message,
                                                             std::string& storage) {
     Room room(storage, max_message);

@@ -31,6 +31,12 @@ public:
     tl::expected<std::string_view, Violation> inflate(std::string_view compressed, std::size_t max_message,
                                                       std::string& storage);
 
+    [[nodiscard]] std::uint8_t window_bits() const noexcept { return window_; }
+    /// With takeover: what messages to come may refer back to, for another inflater to go on with.
+    [[nodiscard]] std::string window() const;
+    /// Goes on where another one was, before the first message. Throws std::bad_alloc.
+    void go_on_from(std::string_view window);
+
 private:
     struct End {
         void operator()(z_stream_s* stream) const noexcept;

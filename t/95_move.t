@@ -1,0 +1,339 @@
+# weft_reload move: connections move from workers that go to those that come, and their clients don't notice.
+use v5.30;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Compress::Raw::Zlib;
+use JSON::PP ();
+use Test::More;
+use Time::HiRes qw(sleep);
+use Weft::Test;
+
+my $t   = Weft::Test->new;
+my $key = $t->key_file;
+my $http = <<"HTTP";
+    weft_drain 4s;
+    weft_reload move;
+    weft_channel kept:* { publish on; history 1000 1h; }
+    weft_channel room:* { publish on; presence on; }
+    weft_channel once:* { publish on; max_members 1; }
+    weft_log_format ends '\$weft_client_id \$weft_messages_in \$weft_messages_out \$weft_close_code';
+HTTP
+my $ticket = "weft_ticket key=$key; weft_rate off;";
+my $server = <<"SERVER";
+        location /logged { weft_websocket; $ticket weft_log ends.log ends; }
+        location /both { weft_websocket; $ticket weft_compression on min_size=16 takeover=both; }
+        location /shared { weft_websocket; $ticket weft_compression on min_size=16; }
+        location /few { weft_websocket; $ticket weft_connections per_user=1; }
+        location /sse { weft_sse; $ticket }
+        location /lines { weft_stream; $ticket }
+        location /echo { weft_echo; weft_rate off; }
+SERVER
+my $node  = $t->node('a', workers => 2, http => $http, location => $ticket, server => $server);
+my $nginx = $node->nginx;
+
+# Reloads, and waits until the old workers are gone: without connections nothing keeps them.
+sub reloaded {
+    my (%change) = @_;
+    my @old = $nginx->reload(%change);
+    ok($nginx->wait_gone(@old), 'the old workers are gone');
+    return @old;
+}
+
+sub on_new_worker {
+    my ($client, @old) = @_;
+    my $worker = $nginx->worker_of($client) or return 0;
+    return !grep { $_ == $worker } @old;
+}
+
+check 'a client stays connected, in its channels, on a new worker' => sub {
+    my $client = $node->client;
+    $client->subscribe('chat:one');
+    $client->subscribe('kept:one');
+    my @old = reloaded();
+    ok(on_new_worker($client, @old), 'it is on a new worker');
+    $node->publish('chat:one', '"after"');
+    is($client->event->{data}, 'after', 'and hears what is published');
+    $node->publish('kept:one', '"kept"');
+    is($client->event->{data}, 'kept', 'in a channel with history, too');
+    $client->must('publish', channel => 'chat:one', data => 'mine');
+    is($client->event->{data}, 'mine', 'and publishes');
+    is($client->call('ping')->{type}, 'pong', 'and is answered');
+    $client->must('unsubscribe', channel => 'chat:one');
+    my $close = $client->leave;
+    is($close->{code}, 1000, 'and leaves as it likes');
+};
+
+check 'nothing is lost, repeated or out of order under publishers, over several reloads' => sub {
+    my @clients = map { $node->client } 1 .. 60;
+    my %got;
+    for my $i (0 .. $#clients) {
+        $clients[$i]->subscribe('chat:' . $i % 7);
+        $clients[$i]->subscribe('kept:' . $i % 3);
+    }
+    my (%sent, $count);
+    my $round = sub {
+        for my $channel ((map { "chat:$_" } 0 .. 6), map { "kept:$_" } 0 .. 2) {
+            my $answer = $node->publish($channel, ++$sent{$channel});
+            die "publication $sent{$channel} of $channel was answered $answer->{status}\n" if $answer->{status} != 202;
+        }
+    };
+    my @old;
+    for my $reload (1 .. 4) {
+        $round->() for 1 .. 3;
+        my %before = map { $_ => 1 } $nginx->workers;
+        push @old, keys %before;
+        $nginx->signal('HUP');
+        wait_for { $round->(); !grep { $before{$_} } $nginx->workers };
+    }
+    ok($nginx->wait_gone(@old), 'all old workers are gone');
+    $round->();
+    my ($wrong, $closed) = (0, 0);
+    for my $i (0 .. $#clients) {
+        my @messages = eval { $clients[$i]->drain } or ++$closed;
+        my %heard;
+        push @{ $heard{ $_->{payload}{channel} } }, $_->{payload}{data} for grep { $_->{type} eq 'event' } @messages;
+        for my $channel ('chat:' . $i % 7, 'kept:' . $i % 3) {
+            my $want = join ' ', 1 .. $sent{$channel};
+            my $have = join ' ', @{ $heard{$channel} // [] };
+            next if $have eq $want;
+            $wrong++;
+            diag("client $i in $channel: expected 1 to $sent{$channel}, got $have") if $wrong < 4;
+        }
+        my @other = grep { !/^(?:event|pong)$/ } map { $_->{type} } @messages;
+        $wrong++, diag("client $i was told @other") if @other;
+    }
+    is($closed, 0, 'no client was closed');
+    is($wrong,  0, 'each has all of ' . join(', ', map { "$sent{$_} in $_" } sort keys %sent));
+    is($node->status->{connections}{active}, 60, 'and they are counted');
+    $_->leave for @clients;
+    ok(wait_for { $node->status->{connections}{active} == 0 }, 'until they leave');
+};
+
+check 'what a client publishes is answered once, and published once' => sub {
+    my $listener = $node->client;
+    $listener->subscribe('chat:busy');
+    my @publishers = map { $node->client } 1 .. 8;
+    my %before = map { $_ => 1 } $nginx->workers;
+    my ($sent, %answered) = (0);
+    $nginx->signal('HUP');
+    my $more = 3;
+    wait_for {
+        for my $publisher (@publishers) {
+            ++$sent;
+            $publisher->send_json({ type => 'publish', id => "p$sent", payload => { channel => 'chat:busy', data => "$sent" } });
+        }
+        return !(grep { $before{$_} } $nginx->workers) && !$more--;
+    };
+    my $lost = 0;
+    for my $publisher (@publishers) {
+        for my $message ($publisher->drain) {
+            next unless ($message->{id} // '') =~ /^p/;
+            $lost++ if $answered{ $message->{id} }++;
+            $lost++ if $message->{type} ne 'published';
+        }
+    }
+    is(scalar keys %answered, $sent, "each of $sent publications is answered");
+    is($lost, 0, 'once, and with success');
+    my %heard;
+    wait_for { $heard{ $_->{payload}{data} }++ for grep { $_->{type} eq 'event' } $listener->drain; keys %heard >= $sent };
+    is(join(' ', grep { ($heard{$_} // 0) != 1 } 1 .. $sent), '', 'and heard once');
+    $_->leave for @publishers, $listener;
+};
+
+check 'a message that is half sent is read to its end' => sub {
+    my ($plain, $fragmented) = map { $node->client } 1 .. 2;
+    my $listener = $node->client;
+    $listener->subscribe('chat:half');
+    my $json = sub { JSON::PP->new->encode({ type => 'publish', id => $_[0], payload => { channel => 'chat:half', data => $_[0] x 5 } }) };
+    my $whole = Weft::Client::frame_bytes(text => $json->('abc'));
+    $plain->raw_send(substr $whole, 0, 20);
+    my $text  = $json->('def');
+    $fragmented->raw_send(Weft::Client::frame_bytes(text => substr($text, 0, 10), fin => 0));
+    my $rest = Weft::Client::frame_bytes(continuation => substr($text, 10));
+    $fragmented->raw_send(substr $rest, 0, 9);
+    sleep 0.3;    # for both to be read; else this tests less, and passes
+    my @old = reloaded();
+    ok(on_new_worker($plain, @old), 'moved within a message');
+    $plain->raw_send(substr $whole, 20);
+    is($listener->event->{data}, 'abc' x 5, 'which is published when its rest has come');
+    $fragmented->raw_send(substr $rest, 9);
+    is($listener->event->{data}, 'def' x 5, 'so is one in fragments');
+    $_->leave for $plain, $fragmented, $listener;
+};
+
+check 'what waits for a slow reader goes with it' => sub {
+    my $slow = $node->client;
+    $slow->subscribe('chat:slow');
+    my $big = 'x' x 8000;
+    my $n   = 0;
+    # More than the sockets' buffers take: some of it waits in the worker.
+    $node->publish('chat:slow', '"' . ++$n . $big . '"') for 1 .. 90;
+    my $waits = $node->status->{queues}{blocked} // $node->status->{slow}{blocked};
+    my @old = reloaded();
+    $node->publish('chat:slow', '"' . ++$n . $big . '"');
+    my $bad = 0;
+    for my $i (1 .. $n) { $bad++ unless $slow->event->{data} eq "$i$big" }
+    is($bad, 0, "all $n publications, in order");
+    ok(on_new_worker($slow, @old), 'from a new worker');
+    $slow->leave;
+};
+
+check 'compression goes on, with and without contexts of its own' => sub {
+    for my $path ('/both', '/shared') {
+        my $client = Weft::Client->open(port => $node->port, path => $path, ticket => $t->ticket, headers => [ 'Sec-WebSocket-Extensions' => 'permessage-deflate' ])->allow_compressed;
+        my ($deflate) = Compress::Raw::Zlib::Deflate->new(-WindowBits => -15, -AppendOutput => 1);
+        my ($inflate) = Compress::Raw::Zlib::Inflate->new(-WindowBits => -15, -AppendOutput => 1);
+        my $say = sub {
+            my ($what) = @_;
+            ($deflate) = Compress::Raw::Zlib::Deflate->new(-WindowBits => -15, -AppendOutput => 1) if $path eq '/shared';
+            my $out = '';
+            $deflate->deflate(JSON::PP->new->encode($what), $out);
+            $deflate->flush($out, Z_SYNC_FLUSH);
+            $client->raw_send(Weft::Client::frame_bytes(text => substr($out, 0, -4), rsv => 4));
+        };
+        my $hear = sub {
+            my $frame = $client->next_frame;
+            my $bytes = $frame->{payload};
+            if ($frame->{compressed}) {
+                ($inflate) = Compress::Raw::Zlib::Inflate->new(-WindowBits => -15, -AppendOutput => 1) if $path eq '/shared';
+                my $in = "$bytes\x00\x00\xff\xff";
+                my $out = '';
+                $inflate->inflate($in, $out);
+                $bytes = $out;
+            }
+            return JSON::PP->new->decode($bytes);
+        };
+        my $data = join ' ', map { "word$_" } 1 .. 40;
+        $say->({ type => 'subscribe', id => 's', payload => { channel => 'chat:deflate' } });
+        1 until $hear->()->{type} eq 'subscribed';
+        my @old;
+        for my $round (1 .. 3) {
+            $say->({ type => 'publish', payload => { channel => 'chat:deflate', data => "$data $round" } });
+            is($hear->()->{payload}{data}, "$data $round", "$path: message $round");
+            push @old, reloaded() if $round < 3;
+        }
+        ok(on_new_worker($client, @old), "$path: moved twice");
+        $client->hang_up;
+    }
+};
+
+check 'streams move' => sub {
+    for my $path ('/sse', '/lines') {
+        my $client = Weft::Client->dial(port => $node->port);
+        $client->raw_send("GET $path?channel=kept:s&channel=chat:s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " . $t->ticket . "\r\n\r\n");
+        $client->_read_until(sub { ($client->{in} =~ s/subscribed/subscribed/g) >= 2 }, "$path is in its channels");
+        my @old = reloaded();
+        ok(on_new_worker($client, @old), "$path: on a new worker");
+        my $before = length $client->{in};
+        $node->publish('kept:s', qq("to$path"));
+        $node->publish('chat:s', qq("and$path"));
+        $client->_read_until(sub { substr($client->{in}, $before) =~ /"to\Q$path\E".*"and\Q$path\E"/s }, "$path hears on");
+        pass("$path hears what is published");
+        like(substr($client->{in}, $before), qr/^id: kept:s=.*chat:s=/m, 'its id speaks of both channels') if $path eq '/sse';
+        $client->hang_up;
+    }
+};
+
+check 'members stay members' => sub {
+    my ($watcher, $member) = map { $node->client(sub => $_) } qw(watcher member);
+    $_->subscribe('room:1') for $watcher, $member;
+    my @came = map { $watcher->expect('join')->{payload}{member}{user} } 1 .. 2;
+    is("@came[sort { $came[$a] cmp $came[$b] } 0, 1]", 'member watcher', 'both are told');
+    my @old = reloaded();
+    ok(on_new_worker($_, @old), 'moved') for $watcher, $member;
+    my @told = grep { $_->{type} ne 'pong' } $watcher->drain;
+    is(join(' ', map { $_->{type} } @told), '', 'nobody is told that anybody came or went');
+    is($watcher->must('presence', channel => 'room:1')->{count}, 2, 'both are there');
+    $member->leave;
+    is($watcher->expect('leave')->{payload}{member}{user}, 'member', 'until one leaves');
+    $watcher->leave;
+};
+
+check 'a connection has one line in its log, and the counts go on' => sub {
+    my $client = $node->client(with => { path => '/logged' });
+    my $id     = $client->greeting->{client_id};
+    $client->call('ping') for 1 .. 3;
+    reloaded();
+    $client->call('ping') for 1 .. 2;
+    $client->leave;
+    my @lines;
+    ok(wait_for { @lines = grep { /^\Q$id\E / } split /\n/, Weft::Test::slurp("$nginx->{folder}/ends.log") }, 'it is logged');
+    is_deeply(\@lines, ["$id 5 6 1000"], 'once, with all that it said and heard');
+};
+
+check 'limits count a connection once' => sub {
+    my $first = $node->client(with => { path => '/few' });
+    reloaded();
+    my $second = Weft::Client->open(port => $node->port, path => '/few', ticket => $t->ticket);
+    is($second->read_close->{code}, 4015, 'a second one is too many');
+    ok($first->is_open, 'the first stays');
+    $first->leave;
+    ok(wait_for { my $again = eval { $node->client(with => { path => '/few' }) }; $again && $again->leave }, 'when it leaves, there is room');
+};
+
+check 'echoes move' => sub {
+    my $client = Weft::Client->open(port => $node->port, path => '/echo');
+    my @old = reloaded();
+    $client->send_text('hello');
+    is($client->next_text, 'hello', 'it comes back');
+    ok(on_new_worker($client, @old), 'from a new worker');
+    $client->hang_up;
+};
+
+check 'who has no location any more is told to reconnect' => sub {
+    my $client = $node->client(with => { path => '/logged' });
+    my $stays  = $node->client;
+    my @old    = $nginx->reload(server => '');
+    my $close  = $client->read_close;
+    is($close->{code}, 1012, 'closed with 1012');
+    ok((grep { $_->{type} eq 'reconnect' } @{ $close->{messages} }), 'after a word');
+    ok($nginx->wait_gone(@old), 'the old workers are gone');
+    ok(on_new_worker($stays, @old), 'others move all the same');
+    $stays->leave;
+    $nginx->reload;
+};
+
+check 'new limits hold at once' => sub {
+    my $client = $node->client;
+    reloaded(location => "$ticket weft_message_size 200;");
+    $client->publish_json('chat:limits', '"' . 'x' x 300 . '"');
+    is($client->read_close->{code}, 1009, 'a message that was not too big before is');
+    reloaded();
+};
+
+check 'a new worker that is killed meanwhile takes nobody with it but its own' => sub {
+    my @clients = map { $node->client } 1 .. 80;
+    $_->subscribe('chat:killed') for @clients;
+    $t->expect_in_log(qr/worker process \d+ exited on signal 9/);
+    my %old = map { $_ => 1 } $nginx->workers;
+    $nginx->signal('HUP');
+    my $victim;
+    wait_for { ($victim) = grep { !$old{$_} } $nginx->workers };
+    sleep 0.12;    # about when they come; it holds at any other moment, too
+    kill 'KILL', $victim;
+    ok($nginx->wait_gone(keys %old), 'the old workers are gone');
+    $node->wait_linked;
+    $node->publish('chat:killed', '"after"');
+    my %ended;
+    for my $client (@clients) {
+        my $what = eval { $client->event->{data} } // eval { ($client->read_close->{code} // 'cut') } // 'cut';
+        $ended{$what}++;
+    }
+    is(join(' ', grep { !/^(?:after|cut|1012|1006)$/ } keys %ended), '', 'each is served, or was told, or was cut with its worker: '
+        . join(', ', map { "$ended{$_} $_" } sort keys %ended));
+    $_->hang_up for @clients;
+    ok(wait_for { $node->status->{connections}{active} == 0 }, 'none is counted that is not there');
+};
+
+check 'when no worker takes them, clients are told to reconnect as ever' => sub {
+    my $client = $node->client;
+    $nginx->reload(http => $http =~ s/weft_reload move/weft_reload drain/r);
+    my $close = $client->read_close;
+    is($close->{code}, 1012, 'closed with 1012');
+    is((grep { $_->{type} eq 'reconnect' } @{ $close->{messages} }), 1, 'after a word');
+};
+
+$t->finish;
+done_testing;
