@@ -23,8 +23,6 @@ std::shared_ptr<const Identity> read_identity(const v1::LeaverIdentity& said) {
     auto identity = std::make_shared<Identity>();
     identity->user = said.user();
     for (const auto& channels : said.channels()) {
-        auto pattern = ChannelPattern::parse(channels.pattern());
-        if (!pattern) continue;
         const std::string sign = channels.denied() ? "!" : "";
         if (!identity->grants.add_channels(sign + channels.pattern(), static_cast<std::uint8_t>(channels.actions()))) {
             return nullptr;

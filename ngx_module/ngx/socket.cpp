@@ -66,6 +66,7 @@ void Socket::handle_read(ngx_event_t* event) noexcept {
     try {
         if (connection->close) {  // nginx wants this worker to quit, or to quit now
             connection->close = 0;
+            if (socket.away_) return;  // another worker has it, or is about to
             if (connection->error) {
                 socket.leave_now();
             } else {

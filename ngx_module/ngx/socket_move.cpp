@@ -22,7 +22,12 @@ u_char* write_log_context(ngx_log_t* log, u_char* buffer, std::size_t size) noex
 int Socket::lend() noexcept {
     away_ = true;
     // The other's descriptor keeps the socket alive when ours is closed, so that epoll would go on telling us of it.
-    ngx_del_conn(connection_, 0);
+    if (ngx_del_conn != nullptr) {
+        ngx_del_conn(connection_, 0);
+    } else {
+        if (connection_->read->active) ngx_del_event(connection_->read, NGX_READ_EVENT, 0);
+        if (connection_->write->active) ngx_del_event(connection_->write, NGX_WRITE_EVENT, 0);
+    }
     for (ngx_event_t* event : {connection_->read, connection_->write}) {
         if (event->posted) {
             ngx_delete_posted_event(event);
@@ -64,7 +69,8 @@ void Socket::attach(ngx_connection_t* connection, const v1::Moved& rest) noexcep
 }
 
 ngx_connection_t* connect_moved(int fd, std::string_view address, ngx_cycle_t* cycle) noexcept {
-    ngx_connection_t* const connection = ngx_get_connection(fd, cycle->log);
+    ngx_connection_t* const connection =
+        address.size() < sizeof(sa_family_t) ? nullptr : ngx_get_connection(fd, cycle->log);
     if (connection == nullptr) {
         ngx_close_socket(fd);
         return nullptr;

@@ -42,7 +42,7 @@ private:
         id_ = node_.mesh_.next_link_++;
         node_.dialers_up_[id_] = this;
         node_.broker_->on_link_up(id_, hello.kind() == v1::Hello::PEER ? LinkRole::peer_in : LinkRole::worker,
-                                  hello.name(), now, hello.incarnation());
+                                  hello.name(), now, LinkGreeting{hello.incarnation(), false});
         return {};
     }
     void on_dialer_down(std::string_view, Instant now) override {

@@ -147,7 +147,8 @@ TEST_F(BrokerMarks, FailToTheAskerAloneWhenThereIsNoSuchWorker) {
 
 TEST_F(BrokerMarks, GoToTheNewerLinkOfAWorkerThatDialedAgain) {
     worker(1);
-    for (const LinkId link : {2, 3, 4}) broker->on_link_up(link, LinkRole::worker, "w", now, kIncarnation + 2);
+    for (const LinkId link : {2, 3, 4})
+        broker->on_link_up(link, LinkRole::worker, "w", now, LinkGreeting{kIncarnation + 2, false});
     sent.clear();
     frame(1, mark(kIncarnation + 2));
     EXPECT_EQ(take(4).size(), 1u);
