@@ -43,7 +43,7 @@ sub rpc { my ($client, $method, %more) = @_; return $client->call('rpc', method 
 
 my $url = $back->url;
 my $a   = node('a', <<"YAML");
-  timeout: 1s
+  timeout: 4s
   key: $hook_key
   max_answer: 1m
   headers: {X-Application: shop}
