@@ -61,7 +61,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(answer.error.empty() && answer.accept.size() == 28, "an acceptance that is none");
     require(request.method == "GET" && is_sixteen_bytes(request.key), "a request that isn't to be accepted");
     const bool spoken = std::ranges::find(kSupported, answer.subprotocol) != std::end(kSupported);
-    require(answer.subprotocol.empty() || spoken, "a subprotocol that isn't spoken");
+    // Who offers the pair ["bearer", TOKEN] alone is answered the first of it, since browsers insist on one.
+    const bool pair = answer.subprotocol == "bearer" && answer.bearer;
+    require(answer.subprotocol.empty() || spoken || pair, "a subprotocol that isn't spoken");
     require(request.protocols.find(answer.subprotocol) != request.protocols.npos, "a subprotocol that wasn't offered");
     require(answer.token.empty() || within(answer.token, request.protocols), "a token from somewhere else");
     require(answer.token.find(',') == answer.token.npos, "a token that is two");
