@@ -170,7 +170,8 @@ void Broker::on_frame(LinkId link, const v1::Frame& frame, Instant now, WallTime
 }
 
 void Broker::on_rules(const v1::ChannelRules& rules) {
-    state_->rules.update(rules);
+    const bool known = state_->rules.known();
+    if (state_->rules.update(rules) && !known) state_->release_complete();  // those that keep no history
 }
 
 bool Broker::knows(const v1::Publish& publish) const {

@@ -105,18 +105,26 @@ void Broker::State::on_read_digest(LinkId link, const v1::ReadDigest& request) {
     sender.send(link, frame);
 }
 
+bool Broker::State::may_be_kept(const Channel& channel) const noexcept {
+    return channel.history != nullptr || !rules.known();
+}
+
+bool Broker::State::complete(const Channel& channel) const noexcept {
+    if (!may_be_kept(channel)) return true;
+    return replication.filled() && (!channel.history || channel.history->pulling == 0);
+}
+
 bool Broker::State::hold_back(Channel& channel) {
     apply_rules(channel);
-    if (!channel.history || (replication.filled() && channel.history->pulling == 0)) return false;
+    if (complete(channel)) return false;
     if (channel.waiting.empty()) return false;
     held_back.insert(&channel);
     return true;
 }
 
 void Broker::State::release_if_complete(Channel& channel) {
-    const bool complete = replication.filled() && (!channel.history || channel.history->pulling == 0);
     const bool late = replication.filled() && clock >= channel.settle_by + settings.mesh_wait;
-    if (!complete && !late) return;
+    if (!complete(channel) && !late) return;
     answer_waiting(channel);
 }
 
@@ -131,9 +139,16 @@ void Broker::State::tick_history(Instant now) {
     } else {
         reads.release_all(answer);
     }
+    release_complete();
+}
+
+void Broker::State::release_complete() {
     if (held_back.empty()) return;
     const std::vector<Channel*> all(held_back.begin(), held_back.end());
-    for (Channel* const channel : all) release_if_complete(*channel);
+    for (Channel* const channel : all) {
+        apply_rules(*channel);
+        release_if_complete(*channel);
+    }
 }
 
 }  // namespace weft

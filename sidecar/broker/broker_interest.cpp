@@ -63,7 +63,7 @@ void Broker::State::on_subscribe(LinkId link, Link& from, const v1::Subscribe& s
         subscribed(link, *channel, own.text(), gap);
     } else {
         if (channel->interest == Interest::none) mesh.want(*channel, now);
-        if (channel->interest == Interest::settled && (!channel->history || replication.filled()) &&
+        if (channel->interest == Interest::settled && (!may_be_kept(*channel) || replication.filled()) &&
             channel->waiting.empty()) {
             answer_worker(link, *channel, subscribe.position());
         } else {

@@ -42,6 +42,13 @@ void Broker::State::on_publish(LinkId link, const v1::Publish& publish, Instant 
     if (channel == nullptr) return fail_full(link, publish.request());
 
     apply_rules(*channel);
+    // Whether it is to be kept, and who has to have it, nobody knows yet.
+    if (!rules.known() && !replication.filled()) {
+        fail(link, publish.request(), Code::unavailable,
+             "node " + settings.node + " is filling up, and no nginx has told it its channels' rules yet", {},
+             kRetryWhenFull);
+        return channels.touch(*channel, now);
+    }
     const bool own_id = !publish.message_id().empty();
     if (own_id) {
         const auto* const first =

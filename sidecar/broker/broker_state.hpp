@@ -91,8 +91,13 @@ struct Broker::State final : private Replication::Events {
     void on_read_digest(LinkId link, const v1::ReadDigest& request);
     // Workers of a channel whose history isn't complete yet are answered when it is, or at the latest a mesh_wait later
     // than they would be.
+    /// Whether the channel has a history, or nobody has said yet that it has none.
+    [[nodiscard]] bool may_be_kept(const Channel& channel) const noexcept;
+    /// Whether all is here that peers held of it when the node started, and have told of since.
+    [[nodiscard]] bool complete(const Channel& channel) const noexcept;
     bool hold_back(Channel& channel);
     void release_if_complete(Channel& channel);
+    void release_complete();  // of those held back
     void tick_history(Instant now);
 
     // --- who wants what: broker_interest.cpp

@@ -22,6 +22,9 @@ public:
     /// Of the first rule that matches; count 0 when none does, or it keeps no history.
     [[nodiscard]] Retention find(std::string_view channel) const noexcept;
 
+    /// Whether any worker has said its rules yet: weftctl may come before the first does.
+    [[nodiscard]] bool known() const noexcept { return version_ > 0; }
+
     /// Grows with each change: what was found before is to be looked up again.
     [[nodiscard]] std::uint32_t version() const noexcept { return version_; }
 

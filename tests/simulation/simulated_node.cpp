@@ -147,16 +147,16 @@ void SimulatedNode::start() {
     settings.member_timeout = 4000ms;
     broker_ = std::make_unique<Broker>(
         settings, [this] { return mesh_.world_.random(); }, *this);
+    v1::ChannelRules rules;
+    rules.set_generation(1);
     if (mesh_.plan_.kept_channels > 0) {
-        v1::ChannelRules rules;
-        rules.set_generation(1);
         rules.add_rules()->set_pattern("kept:*");
         rules.mutable_rules(0)->mutable_history()->set_count(mesh_.plan_.history_count);
         rules.mutable_rules(0)->mutable_history()->set_age_ms(3'600'000);
         rules.mutable_rules(0)->mutable_history()->set_ack(mesh_.plan_.publishers > 0 &&
                                                            mesh_.plan_.bug != Bug::acknowledge_at_once);
-        broker_->on_rules(rules);
     }
+    broker_->on_rules(rules);
     for (std::size_t peer = 0; peer < mesh_.plan_.nodes; ++peer) {
         if (peer != index_) peers_[peer] = std::make_unique<Peer>(*this, peer);
     }

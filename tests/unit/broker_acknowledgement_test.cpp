@@ -1,14 +1,12 @@
 // Broker: publications that are repeated, and publications that a peer must have before they are acknowledged.
 #include <gtest/gtest.h>
 
-#include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
-#include "broker/broker.hpp"
 #include "broker/recent_ids.hpp"
 #include "broker/repeats.hpp"
+#include "broker_fixture.hpp"
 #include "weft/codes.hpp"
 #include "weft/position.hpp"
 
@@ -17,22 +15,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr LinkId kWorker = 1, kOtherWorker = 2, kPeerIn = 11, kPeerOut = 21;
 constexpr StreamId kStream = 77;  // of the peer
 
-class Acknowledgement : public testing::Test, public Broker::Outbox {
+class Acknowledgement : public BrokerFixture {
 protected:
-    void send(LinkId link, std::string_view frame) override {
-        v1::Frame decoded;
-        ASSERT_TRUE(decoded.ParseFromArray(frame.data(), static_cast<int>(frame.size())));
-        if (!decoded.has_read_digest()) sent.emplace_back(link, std::move(decoded));
-    }
     void SetUp() override {
         BrokerSettings settings;
-        settings.node = "a";
         settings.channel_linger = 3'600'000ms;
-        broker = std::make_unique<Broker>(
-            settings, [this] { return random(); }, *this);
+        start(settings);
         v1::ChannelRules rules;
         rules.set_generation(1);
         add_rule(rules, "kept:*", false);
@@ -40,17 +30,6 @@ protected:
         broker->on_rules(rules);
         up(kWorker, LinkRole::worker);
         up(kOtherWorker, LinkRole::worker);
-    }
-    static void add_rule(v1::ChannelRules& rules, const std::string& pattern, bool ack) {
-        v1::ChannelRule& rule = *rules.add_rules();
-        rule.set_pattern(pattern);
-        rule.mutable_history()->set_count(100);
-        rule.mutable_history()->set_age_ms(3'600'000);
-        rule.mutable_history()->set_ack(ack);
-    }
-    void up(LinkId link, LinkRole role) { broker->on_link_up(link, role, "b", now); }
-    void frame(LinkId link, const v1::Frame& frame) {
-        broker->on_frame(link, frame, now, WallTime(1'700'000'000'000ms));
     }
     void publish(LinkId link, const std::string& channel, const std::string& id, std::uint64_t request,
                  const std::string& user = "ann", std::uint64_t client = 5) {
@@ -86,11 +65,6 @@ protected:
         }
         return frame;
     }
-    void subscribe(LinkId link, const std::string& channel) {
-        v1::Frame frame;
-        frame.mutable_subscribe()->set_channel(channel);
-        this->frame(link, frame);
-    }
     v1::HistoryPage read(const std::string& channel, const std::string& after, bool latest = false) {
         v1::Frame frame;
         frame.mutable_read_history()->set_request(99);
@@ -104,34 +78,12 @@ protected:
         ADD_FAILURE() << "no page";
         return {};
     }
-    std::vector<v1::Frame> take(LinkId link) {
-        std::vector<v1::Frame> frames;
-        std::erase_if(sent, [&](const auto& one) {
-            if (one.first == link) frames.push_back(one.second);
-            return one.first == link;
-        });
-        return frames;
-    }
-    v1::Frame take_one(LinkId link) {
-        const auto frames = take(link);
-        EXPECT_EQ(frames.size(), 1u);
-        return frames.empty() ? v1::Frame{} : frames.front();
-    }
     void hold(const std::string& channel, const std::string& position) {
         v1::Frame frame;
         frame.mutable_holding()->set_channel(channel);
         frame.mutable_holding()->set_position(position);
         this->frame(kPeerIn, frame);
     }
-    void tick_after(std::chrono::milliseconds time) {
-        now += time;
-        broker->on_tick(now);
-    }
-
-    std::mt19937_64 random{7};
-    Instant now{1'000'000ms};
-    std::vector<std::pair<LinkId, v1::Frame>> sent;
-    std::unique_ptr<Broker> broker;
 };
 
 TEST_F(Acknowledgement, AnswersARepeatedPublishWithTheFirstOneAndDeliversItOnce) {
@@ -150,33 +102,6 @@ TEST_F(Acknowledgement, AnswersARepeatedPublishWithTheFirstOneAndDeliversItOnce)
     }
     EXPECT_EQ(broker->counts().repeated, 2u);
     EXPECT_EQ(broker->counts().published, 2u);
-}
-
-TEST_F(Acknowledgement, RefusesWhatMayBeARepeatUntilTheNodeKnowsWhatItsPeersHold) {
-    BrokerSettings settings;
-    settings.node = "a";
-    settings.expected_peers = 1;
-    broker = std::make_unique<Broker>(
-        settings, [this] { return random(); }, *this);
-    v1::ChannelRules rules;
-    rules.set_generation(1);
-    add_rule(rules, "kept:*", false);
-    broker->on_rules(rules);
-    broker->on_tick(now);
-    up(kWorker, LinkRole::worker);
-    sent.clear();
-    publish(kWorker, "kept:1", "m1", 1);
-    EXPECT_EQ(take_one(kWorker).failed().code(), static_cast<std::uint32_t>(Code::unavailable));
-    publish(kWorker, "kept:1", "", 2);
-    EXPECT_TRUE(take_one(kWorker).has_published()) << "nobody repeats what has no id";
-    publish(kWorker, "plain", "m1", 3);
-    EXPECT_TRUE(take_one(kWorker).has_published()) << "a channel without history has nothing to be filled with";
-    tick_after(settings.fill_wait + 1ms);
-    ASSERT_TRUE(broker->filled());
-    sent.clear();
-    publish(kWorker, "kept:1", "m1", 4);
-    EXPECT_TRUE(take_one(kWorker).has_published());
-    EXPECT_EQ(broker->counts().repeated, 0u);
 }
 
 TEST_F(Acknowledgement, TakesAnIdForAnotherOneWhenItsChannelOrPublisherIsAnother) {
