@@ -22,6 +22,7 @@ export const caseNames = {
   handshakes: "WebSocket handshakes",
   subscriptions: "handshakes with a subscription",
   "handshakes-tls": "handshakes over TLS",
+  "reload-5x1000": "5 channels × 1000, 100 publications a second, 50 reloads in a minute",
 };
 
 // What of each kind of case is worth a row: member of the result, label, divisor, digits, and whether more is better.
@@ -44,7 +45,18 @@ const handshakes = [
   ["handshakes_per_second", "per second, k", 1e3, 1, true],
   ["handshakes_per_server_cpu_second", "per server CPU second, k", 1e3, 1, true],
 ];
+const reloads = [
+  ["disconnects", "connections cut off", 1, 0, false],
+  ["lost", "deliveries missed", 1, 0, false],
+  ["unsent", "publications held up by a publisher that was cut off", 1, 0, false],
+  ["duplicates", "deliveries repeated", 1, 0, false],
+  ["latency_p99_us", "publish to deliver p99, ms", 1e3, 1, false],
+  ["latency_max_us", "… at most", 1e3, 1, false],
+];
+// What such a case is about is what elsewhere makes a run worthless.
+const judges = (name) => name.startsWith("reload");
 function rowsOf(name) {
+  if (judges(name)) return reloads;
   // No latency of a saturated server: it is the window divided by the rate, and says nothing of its own.
   if (name.startsWith("fanout")) return delivery;
   if (name.startsWith("rate") || name === "latency") return latency;
@@ -68,13 +80,13 @@ export function summarize(text) {
   const notes = [];
   for (const { case: name, server, result } of runs) {
     if (result.error) notes.push(`${name}: ${server}: a measurement failed`);
-    else if (!result.clean) notes.push(`${name}: ${server}: ${faults.filter((key) => result[key]).map((key) => `${key} ${result[key]}`).join(", ")}`);
+    else if (!result.clean && !judges(name)) notes.push(`${name}: ${server}: ${faults.filter((key) => result[key]).map((key) => `${key} ${result[key]}`).join(", ")}`);
   }
   const cases = {};
   for (const name of unique(runs.map((run) => run.case))) {
     const valuesOf = (server, member) =>
       runs
-        .filter((run) => run.case === name && run.server === server && run.result.clean && Number.isFinite(run.result[member]))
+        .filter((run) => run.case === name && run.server === server && (run.result.clean || judges(name)) && Number.isFinite(run.result[member]))
         .map((run) => run.result[member]);
     cases[name] = rowsOf(name)
       .map(([member, label, divisor, digits, moreIsBetter]) => {

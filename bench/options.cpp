@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
 
 namespace weft::bench {
@@ -74,6 +75,13 @@ Options parse_options(int argc, char** argv) {
         ->capture_default_str()
         ->check(CLI::Range(1, 65536));
 
+    auto* reloads = fanout
+                        ->add_option("--reloads", options.reloads,
+                                     "SIGHUPs to --server nginx=PID, evenly over the measurement. Who is cut off "
+                                     "connects again at once; such runs are never stopped for it")
+                        ->check(CLI::Range(1, 100000));
+    reloads->needs(rate);
+
     auto* latency = app.add_subcommand("latency", "one publisher, one subscriber, nothing else: publish to deliver");
     latency->add_option("--rate", options.rate, "publications a second; 200 unless given");
 
@@ -101,6 +109,8 @@ Options parse_options(int argc, char** argv) {
         if (options.scenario != "free-port" && options.scenario != "openssl-memory")
             options.address = parse_address(address);
         for (const auto& text : servers) options.servers.push_back(parse_server(text));
+        if (options.reloads > 0 && std::ranges::find(options.servers, "nginx", &Server::name) == options.servers.end())
+            throw CLI::ValidationError("--reloads", "needs --server nginx=PID, the master that is to reload");
     } catch (const CLI::ParseError& error) {
         std::exit(app.exit(error));
     }

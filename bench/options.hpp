@@ -34,6 +34,7 @@ struct Options {
     double rate = 0;              // publications a second over all channels; 0: saturate
     std::uint32_t window = 128;   // publications in flight while saturating
     std::uint32_t payload = 128;  // bytes
+    std::uint32_t reloads = 0;    // of the server called nginx, evenly over `seconds`
 
     std::uint32_t connections = 1000;  // idle
     std::uint32_t concurrency = 64;    // handshakes under way at once

@@ -70,6 +70,7 @@ cases=(
     "rate-1x1000-20-poll  1 3 fanout --subscribers-per-channel 1000 --rate 20 --poll"
     "idle-poll            1 3 idle --connections IDLE --channels 1 --poll"
     "idle-sse             1 3 idle --connections IDLE --channels 1 --sse"
+    "reload-5x1000        1 1 fanout --channels 5 --subscribers-per-channel 1000 --rate 100 --reloads 50 --seconds 60"
 )
 if [[ $full == yes ]]; then
     : "${servers:=weft nchan uws ws socketio}" "${seconds:=3}"
@@ -188,15 +189,16 @@ ready() {
 
 # measure SERVER CASE ROUND ARGUMENTS… : starts the server, runs the case, stops it, and appends a line to $out.
 measure() {
-    local name=$1 case=$2 round=$3 result='{"error": true}' counted=() one
+    local name=$1 case=$2 round=$3 result='{"error": true}' counted=() one length=(--seconds "$seconds")
     shift 3
+    [[ " $* " != *" --seconds "* ]] || length=()
     prefix=$(mktemp -d "$state/$name.XXXXXX")
     mkdir -p "$prefix/logs"
     "start_$name"
     for one in $processes; do counted+=(--server "$one"); done
     if ready; then
         result=$("${pin_load[@]}" "$load" "$@" "${arguments[@]}" --label "$name" --connect "127.0.0.1:$port" \
-            "${counted[@]}" --seconds "$seconds" --warmup 0.5 2> >(tee -a "$log" >&2)) || result='{"error": true}'
+            "${counted[@]}" "${length[@]}" --warmup 0.5 2> >(tee -a "$log" >&2)) || result='{"error": true}'
     else
         echo "$name: does not answer" | tee -a "$log" >&2
         cat "$prefix/ready" >&2
@@ -224,6 +226,7 @@ for line in "${chosen[@]}"; do
         for name in "${present[@]}"; do
             [[ $tls == no || " $tls_servers " == *" $name "* ]] || continue
             [[ $rest != *--sse* && $rest != *--poll* || " $http_servers " == *" $name "* ]] || continue
+            [[ $rest != *--reloads* || " $nginx_servers " == *" $name "* ]] || continue
             echo "--- $case, round $round of $count: $name" | tee -a "$log" >&2
             measure "$name" "$case" "$round" "${words[@]}"
         done

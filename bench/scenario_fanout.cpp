@@ -7,6 +7,7 @@
 #include "clock.hpp"
 #include "cpu_meter.hpp"
 #include "histogram.hpp"
+#include "reloader.hpp"
 #include "scenario.hpp"
 #include "window.hpp"
 
@@ -22,7 +23,9 @@ public:
           audit_(options.channels, options.subscribers_per_channel),
           window_(options.rate > 0 ? 1 : options.window, options.channels, options.subscribers_per_channel),
           swarm_(options.address, options.tls, dialect, *this),
-          cpu_(options.servers) {}
+          cpu_(options.servers),
+          reloader_(master_of(options), options.reloads,
+                    static_cast<std::uint64_t>(options.seconds * 1e9 / std::max(1U, options.reloads))) {}
 
     JsonObject run();
 
@@ -36,9 +39,17 @@ public:
         if (measuring_) latency_.record(now - stamp.sent_at);
     }
 
-    void on_lost(Connection&, std::string_view why) override {
+    void on_lost(Connection& connection, std::string_view why) override {
         audit_.disconnect();
-        lost_ = why;
+        if (options_.reloads == 0 || !connected_) {
+            lost_ = why;
+            return;
+        }
+        if (first_end_.empty()) first_end_ = why;
+        Connection& again = swarm_.open(connection.role, connection.channel);
+        again.ledger = connection.ledger;
+        if (connection.role == Role::publisher) publishers_[connection.channel] = &again;
+        swarm_.close(connection);
     }
 
 private:
@@ -48,6 +59,10 @@ private:
         std::uint64_t publications = 0;
     };
     [[nodiscard]] bool saturating() const { return options_.rate <= 0; }
+    [[nodiscard]] static pid_t master_of(const Options& options) {
+        const auto nginx = std::ranges::find(options.servers, "nginx", &Server::name);
+        return nginx == options.servers.end() ? 0 : nginx->pid;
+    }
     void connect();
     void publish(std::uint32_t channel);
     void publish_window();
@@ -68,6 +83,7 @@ private:
     std::vector<Connection*> subscribers_;
     std::vector<Connection*> publishers_;
     CpuMeter cpu_;
+    Reloader reloader_;
     Moment before_;
     Moment after_;
     Histogram latency_;
@@ -79,6 +95,9 @@ private:
     std::uint64_t stall_seen_ = 0;   // deliveries when progress was last seen
     std::uint64_t progress_at_ = 0;
     std::string lost_;
+    bool connected_ = false;
+    std::string first_end_;     // why a client was first cut off by a reload
+    std::uint64_t unsent_ = 0;  // publications that were due while their publisher was cut off
 };
 
 void Fanout::connect() {
@@ -99,6 +118,7 @@ void Fanout::connect() {
             subscribers_.push_back(connection.get());
     }
     probe_until_all_hear(swarm_, subscribers_, publishers_, options_.payload);
+    connected_ = true;
 }
 
 void Fanout::publish(std::uint32_t channel) {
@@ -128,7 +148,11 @@ void Fanout::publish_due(std::uint64_t now) {
     const auto interval = static_cast<std::uint64_t>(1e9 / options_.rate);
     while (due_at_ <= now) {
         if (measuring_ && now - due_at_ > worst_delay_) worst_delay_ = now - due_at_;
-        publish(next_channel_);
+        if (publishers_[next_channel_ % publishers_.size()]->state == Connection::State::ready) {
+            publish(next_channel_);
+        } else {
+            ++unsent_;
+        }
         next_channel_ = (next_channel_ + 1) % options_.channels;
         due_at_ += interval;
     }
@@ -183,6 +207,7 @@ void Fanout::step(std::uint64_t until) {
         return;
     }
     publish_due(now);
+    if (measuring_) reloader_.run(now);
     const std::uint64_t next = std::min(due_at_, until);
     const std::uint64_t later = now_ns();
     swarm_.turn(next > later ? next - later : 0);
@@ -197,7 +222,12 @@ JsonObject Fanout::run() {
     while (now_ns() < warm) step(warm);
     begin();
     const std::uint64_t end_at = before_.at + static_cast<std::uint64_t>(options_.seconds * 1e9);
+    reloader_.start(before_.at);
     while (now_ns() < end_at) step(end_at);
+    // On a slow machine it takes longer until the last worker of before is gone.
+    for (const std::uint64_t late = end_at + 60 * kSecond; !reloader_.done() && now_ns() < late;) {
+        step(now_ns() + 100 * kMillisecond);
+    }
     end();
     drain();
     return report();
@@ -222,6 +252,12 @@ JsonObject Fanout::report() const {
                  std::uintmax_t{audit_.duplicates()}, std::uintmax_t{audit_.reordered()},
                  std::uintmax_t{audit_.stray()}, std::uintmax_t{audit_.disconnects()}, std::uintmax_t{audit_.stalls()},
                  lost_.empty() ? "" : ": ", lost_.c_str());
+
+    if (options_.reloads > 0) {
+        std::fprintf(stderr, "%s: %u reloads in %.0f s, %ju publications not sent for want of a connection%s%s\n",
+                     options_.label.c_str(), reloader_.begun(), seconds, std::uintmax_t{unsent_},
+                     first_end_.empty() ? "" : "; the first end: ", first_end_.c_str());
+    }
 
     JsonObject result;
     result.add("channels", options_.channels)
@@ -248,7 +284,9 @@ JsonObject Fanout::report() const {
         .add("stray", audit_.stray())
         .add("disconnects", audit_.disconnects())
         .add("stalls", audit_.stalls())
-        .add("clean", audit_.clean());
+        .add("reloads", reloader_.begun())
+        .add("unsent", unsent_)
+        .add("clean", audit_.clean() && unsent_ == 0 && reloader_.begun() == options_.reloads);
     return result;
 }
 

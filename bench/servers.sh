@@ -7,6 +7,7 @@
 server_pids=()
 tls_servers="weft nchan uws"
 http_servers="weft nchan" # that have server-sent events and polls
+nginx_servers="weft nchan"
 
 # spawn COMMAND… : runs it in the background on the servers' cores; its output goes to the prefix. Sets `pid`.
 spawn() {
@@ -90,6 +91,7 @@ EOF
         [[ $lean == no || $history == no ]] || small_requests 768
         cat <<EOF
     weft_sidecar ipc://$prefix/weftd.sock;
+    weft_reload move;
     weft_channel ** { publish on; $([[ $history == no ]] || echo "history 100 1m;") }
     server {
         $(nginx_listen)

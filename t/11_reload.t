@@ -1,4 +1,4 @@
-# Reload, quit, stop and crashed workers under connected clients.
+# Reload (of connections that are drained; t/95_move.t: that move), quit, stop and crashed workers under connected clients.
 use v5.30;
 use warnings;
 use FindBin;
@@ -11,7 +11,7 @@ use Weft::Test;
 
 my $t    = Weft::Test->new;
 my $key  = $t->key_file;
-my $node = $t->node('a', workers => 2, http => "    weft_drain 2s;\n",
+my $node = $t->node('a', workers => 2, http => "    weft_drain 2s;\n    weft_reload drain;\n",
     location => "weft_ticket key=$key; weft_rate off;");
 my $nginx = $node->nginx;
 
@@ -68,7 +68,7 @@ check 'reload: a client that never answers the close does not hold the old worke
 };
 
 check 'reload under publishers: a client that is back before it lets go loses nothing, in order' => sub {
-    my $busy = $t->node('busy', workers => 2, http => "    weft_drain 8s;\n", location => "weft_ticket key=$key; weft_rate off;");
+    my $busy = $t->node('busy', workers => 2, http => "    weft_drain 8s;\n    weft_reload drain;\n", location => "weft_ticket key=$key; weft_rate off;");
     my @subscribers = map { { now => $busy->client, got => [], seen => {} } } 1 .. 12;
     $_->{now}->subscribe('chat:busy') for @subscribers;
     my @old = $busy->nginx->reload;
@@ -151,7 +151,7 @@ check 'reload changes the rules' => sub {
 };
 
 check 'reload from two workers to one, and back' => sub {
-    my $other = $t->node('fewer', workers => 2, reuseport => 0, http => "    weft_drain 1s;\n");
+    my $other = $t->node('fewer', workers => 2, reuseport => 0, http => "    weft_drain 1s;\n    weft_reload drain;\n");
     for my $workers (1, 2) {
         $other->nginx->reload(workers => $workers);
         ok(wait_for { $other->nginx->workers == $workers }, "$workers serve");
@@ -188,7 +188,7 @@ check 'quit: clients are told, and nginx ends with status 0' => sub {
 };
 
 check 'quit spreads the closes over the drain time' => sub {
-    my $other   = $t->nginx('spread', sidecar => $node->weftd->worker_address, http => "    weft_drain 3s;\n");
+    my $other   = $t->nginx('spread', sidecar => $node->weftd->worker_address, http => "    weft_drain 3s;\n    weft_reload drain;\n");
     my @clients = map { Weft::Client->join(port => $other->port, ticket => $t->ticket) } 1 .. 30;
     my $began   = time;
     $other->signal('QUIT');

@@ -65,8 +65,9 @@ check 'counts survive a reload, gauges belong to the living' => sub {
     $client->subscribe('chat:gauge');
     my $accepted = $node->status->{connections}{accepted};
     my @old      = $node->nginx->reload;
-    $client->read_close;
     ok(wait_for { !grep { -d "/proc/$_" } @old }, 'the old workers have gone');
+    ok(wait_for { $node->status->{connections}{active} == 1 && $node->status->{subscriptions} == 1 }, 'the client has moved, and is counted once');
+    $client->hang_up;
     ok(wait_for { $node->status->{connections}{active} == 0 && $node->status->{subscriptions} == 0 }, 'their connections are not counted any more');
     cmp_ok($node->status->{connections}{accepted}, '>=', $accepted, 'accepted did not go back');
 };

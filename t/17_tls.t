@@ -130,8 +130,9 @@ check 'the main path works over IPv6' => sub {
     is($ann->event->{data}, 6, 'delivered');
 };
 
-check 'reload drains clients over TLS and over a unix socket' => sub {
-    my @clients = ((map { by_tls() } 1 .. 5), (map { Weft::Client->join(unix => $unix, ticket => $t->ticket) } 1 .. 5));
+check 'reload drains clients over TLS, and moves those over a unix socket' => sub {
+    my @clients = map { by_tls() } 1 .. 5;
+    my @local   = map { Weft::Client->join(unix => $unix, ticket => $t->ticket) } 1 .. 5;
     my @old     = $node->nginx->reload;
     for my $client (@clients) {
         my $close = $client->read_close;
@@ -139,6 +140,7 @@ check 'reload drains clients over TLS and over a unix socket' => sub {
         is(scalar(grep { $_->{type} eq 'reconnect' } @{ $close->{messages} }), 1, 'after one reconnect frame');
     }
     ok(wait_for { !grep { -d "/proc/$_" } @old }, 'the old workers end');
+    is($_->call('ping')->{type}, 'pong', 'a local client is served on') for @local;
 };
 
 $t->finish;

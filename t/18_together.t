@@ -158,7 +158,7 @@ check 'without a master process it works too' => sub {
 
 check 'cache processes of nginx are left alone' => sub {
     my $cached = $t->nginx('cached', sidecar => $node->weftd->worker_address,
-        http => "    proxy_cache_path cache keys_zone=c:1m;\n    weft_drain 1s;\n", helpers => 2);
+        http => "    proxy_cache_path cache keys_zone=c:1m;\n    weft_drain 1s;\n    weft_reload drain;\n", helpers => 2);
     my $client = Weft::Client->join(port => $cached->port, ticket => $ticket);
     ok(Weft::Test::Node::served($client), 'served');
     is($cached->stop('QUIT'), 0, 'and it ends with status 0');

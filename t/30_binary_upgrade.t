@@ -1,4 +1,4 @@
-# Binary upgrade: USR2, WINCH, QUIT of the old master, and the way back, under connected clients and publishers.
+# Binary upgrade: USR2, WINCH, QUIT of the old master, and the way back, under publishers and clients that are drained. (t/96_move_upgrade.t: that move.)
 use v5.30;
 use warnings;
 use FindBin;
@@ -69,7 +69,7 @@ sub status_settles {
 sub pid_file { my ($node, $file) = @_; return slurp($node->nginx->folder . "/$file") =~ s/\s+$//r }
 
 check 'USR2, WINCH and QUIT of the old master: the new binary takes over' => sub {
-    my $node    = $t->node('up', daemon => 1, workers => 2, http => "    weft_drain 2s;\n",
+    my $node    = $t->node('up', daemon => 1, workers => 2, http => "    weft_drain 2s;\n    weft_reload drain;\n",
         location => "weft_ticket key=$key; weft_rate off;");
     my $nginx   = $node->nginx;
     my $channel = 'chat:up';
@@ -115,7 +115,7 @@ check 'USR2, WINCH and QUIT of the old master: the new binary takes over' => sub
 };
 
 check 'the way back: HUP to the old master, QUIT to the new one' => sub {
-    my $node    = $t->node('back', daemon => 1, workers => 2, reuseport => 0, http => "    weft_drain 1s;\n",
+    my $node    = $t->node('back', daemon => 1, workers => 2, reuseport => 0, http => "    weft_drain 1s;\n    weft_reload drain;\n",
         location => "weft_ticket key=$key; weft_rate off;");
     my $nginx   = $node->nginx;
     my $channel = 'chat:back';

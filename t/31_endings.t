@@ -56,7 +56,7 @@ check 'worker_shutdown_timeout ends what weft_drain would keep' => sub {
     # Longer than anything waits here: who is gone was closed by the time-out.
     # A request whose head isn't whole yet is kept by nginx itself until client_header_timeout.
     my $node = $t->node('timeout', workers => 2, main => "worker_shutdown_timeout 1s;\n",
-        http => "    weft_drain 600s;\n    client_header_timeout 2s;\n", location => $open);
+        http => "    weft_drain 600s;\n    weft_reload drain;\n    client_header_timeout 2s;\n", location => $open);
     my @clients = map { $node->client } 1 .. 50;
     $_->subscribe('chat:timeout') for @clients;
     my %phase = one_in_each_phase($node);
@@ -108,7 +108,7 @@ for my $signal (qw(QUIT TERM)) {
 }
 
 check 'the handshake that was half sent at a reload is completed by the old worker, and drained' => sub {
-    my $node   = $t->node('late', http => "    weft_drain 1s;\n", location => $open);
+    my $node   = $t->node('late', http => "    weft_drain 1s;\n    weft_reload drain;\n", location => $open);
     my $client = Weft::Client->dial(port => $node->port);
     $client->raw_send(substr $handshake, 0, 60);
     is($node->client->call('ping')->{type}, 'pong', 'the worker has seen it');
@@ -209,7 +209,7 @@ check 'kill -9 of a worker: the clients of the other notice nothing' => sub {
 };
 
 check 'kill -9 of a worker that drains' => sub {
-    my $node    = $t->node('draining', http => "    weft_drain 600s;\n", location => $open);
+    my $node    = $t->node('draining', http => "    weft_drain 600s;\n    weft_reload drain;\n", location => $open);
     my @clients = map { $node->client } 1 .. 20;
     my ($old)   = $node->nginx->reload;
     my $new     = $node->client;

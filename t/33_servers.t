@@ -18,6 +18,7 @@ my $node  = $t->node(
     listen  => ["127.0.0.1:$port"],
     http    => <<"HTTP",
     weft_drain 1s;
+    weft_reload drain;
     weft_rate off;
     weft_message_size 4k;
     weft_heartbeat 40s timeout=5s;

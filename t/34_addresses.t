@@ -26,7 +26,7 @@ my $node = $t->node(
     'a',
     workers => 2,
     http    => join('',
-        "    weft_drain 1s;\n",
+        "    weft_drain 1s;\n    weft_reload drain;\n",
         "    log_format address '\$remote_addr|\$proxy_protocol_addr|\$http_mark|\$status|\$server_addr';\n",
         $block->("unix:$unix", ''),
         $block->("unix:$unix_proxy proxy_protocol", 'set_real_ip_from unix:; real_ip_header proxy_protocol;'),

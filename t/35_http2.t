@@ -25,7 +25,7 @@ my $node = $t->node(
     workers  => 2,
     listen   => [ "127.0.0.1:$tls ssl http2", "127.0.0.1:$plain http2" ],
     server   => "        ssl_certificate $cert;\n        ssl_certificate_key $pkey;\n",
-    http     => "    weft_drain 1s;\n",
+    http     => "    weft_drain 1s;\n    weft_reload drain;\n",
     location => "weft_ticket key=$key; weft_rate off;",
 );
 my $ann = $node->client;

@@ -20,6 +20,7 @@ my $node = $t->node(
     workers  => 1,
     http     => <<"HTTP",
     weft_drain 1s;
+    weft_reload drain;
     weft_rate off;
     weft_ticket key=$key;
     limit_req_zone \$arg_who zone=strict:1m rate=1r/m;

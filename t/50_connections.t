@@ -57,7 +57,7 @@ sub comes_in {
 my $node = $t->node(
     'a',
     workers  => 3,
-    http     => "$REAL_IP    weft_drain 24h;\n    weft_connections per_ip=3;\n",
+    http     => "$REAL_IP    weft_drain 24h;\n    weft_reload drain;\n    weft_connections per_ip=3;\n",
     listen   => [ 'unix:' . $t->prefix . '/a.sock' ],
     server   => <<"SERVER",
         location = /free  { weft_websocket; weft_ticket key=$key; weft_connections off; }
@@ -189,7 +189,7 @@ check 'old connections count on when a reload brings new workers, and the new li
     my $new = comes_in($nginx, from => '192.0.2.20');
     ok($new, 'when one of the old leaves, one comes in');
     is_refused(try_join($nginx, from => '192.0.2.20'), 'and not two');
-    push @old, $nginx->reload(http => "$REAL_IP    weft_drain 24h;\n    weft_connections per_ip=5;\n");
+    push @old, $nginx->reload(http => "$REAL_IP    weft_drain 24h;\n    weft_reload drain;\n    weft_connections per_ip=5;\n");
     push @in, map { try_join($nginx, from => '192.0.2.20') } 1 .. 2;
     is(scalar(grep { admitted($_) } @in), 5, 'two more by a new limit');
     is_refused(try_join($nginx, from => '192.0.2.20'), 'and not three');

@@ -24,6 +24,7 @@ my $plain = '$weft_user|$weft_client_id|${weft_subprotocol}|$weft_close_code|$we
     . '|$http_user_agent|$host|$status|$time_iso8601|$msec|$time_local|$http_nobody';
 my $http = <<"HTTP";
     weft_drain 1s;
+    weft_reload drain;
     log_format access '\$weft_user|\$weft_client_id|\$weft_subprotocol|\$weft_close_code|\$weft_request_uri|\$request|\$http_authorization|\$http_sec_websocket_protocol';
     access_log who.log access;
     map \$http_x_log \$loggable { default 1; quiet 0; none ""; }

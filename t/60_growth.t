@@ -20,7 +20,7 @@ my $BOUND       = $CONNECTIONS * 1024 / 2;
 
 my $t    = Weft::Test->new;
 my $key  = $t->key_file;
-my $node = $t->node('a', http => "    weft_drain 0s;\n", location => "weft_ticket key=$key; weft_rate off;");
+my $node = $t->node('a', location => "weft_ticket key=$key; weft_rate off;");
 my ($nginx, $weftd) = ($node->nginx, $node->weftd);
 
 sub private_memory {
@@ -87,11 +87,13 @@ check 'master and weftd stay as they are through reloads, and each worker is as 
     my @rounds;
     for (1 .. 3) {
         for (1 .. 4) {
-            my $client = $node->client;
-            $client->subscribe('chat:1');
+            my @clients = map { $node->client } 1 .. 50;
+            $_->subscribe('chat:1') for @clients;
             my @old = $nginx->reload;
-            $client->read_close;
             wait_for { !grep { -d "/proc/$_" } @old } or die "an old worker stays\n";
+            # They have moved.
+            $_->must('ping') for @clients;
+            $_->hang_up for @clients;
         }
         $node->wait_linked;
         push @rounds, sizes($rounds[-1], master => $nginx->pid, worker => $nginx->workers, weftd => $weftd->pid);

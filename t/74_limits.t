@@ -20,7 +20,7 @@ my $node    = $t->node(
     weft_channel room:*  { publish on; max_members 2; }
     weft_channel chat:*  { publish on; }
 RULES
-    http     => "$REAL_IP    weft_json_depth 6;\n    weft_drain 1s;\n",
+    http     => "$REAL_IP    weft_json_depth 6;\n    weft_drain 1s;\n    weft_reload drain;\n",
     location => "weft_ticket key=$key; weft_rate off;",
     server   => <<"SERVER",
         location = /bytes   { weft_websocket; weft_ticket key=$key; weft_rate 1000r/s burst=1000 bytes=1k/s bytes_burst=8k; }

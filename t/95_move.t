@@ -91,7 +91,14 @@ check 'nothing is lost, repeated or out of order under publishers, over several 
     $round->();
     my ($wrong, $closed) = (0, 0);
     for my $i (0 .. $#clients) {
-        my @messages = eval { $clients[$i]->drain } or ++$closed;
+        # What the other worker took for publishing may be on its way still.
+        my @messages;
+        my $last = sub { my ($channel) = @_; grep { $_->{type} eq 'event' && $_->{payload}{channel} eq $channel && $_->{payload}{data} == $sent{$channel} } @messages };
+        wait_for {
+            my @more = eval { $clients[$i]->drain } or return ++$closed;
+            push @messages, @more;
+            return $last->('chat:' . $i % 7) && $last->('kept:' . $i % 3);
+        };
         my %heard;
         push @{ $heard{ $_->{payload}{channel} } }, $_->{payload}{data} for grep { $_->{type} eq 'event' } @messages;
         for my $channel ('chat:' . $i % 7, 'kept:' . $i % 3) {

@@ -126,7 +126,7 @@ void Arrivals::welcome(Origin& origin, const v1::MoveHello& hello) {
     welcome.set_incarnation(worker_.gateway().incarnation());
     welcome.set_connections(worker_.gateway().connections());
     const bool never = ngx_exiting != 0 || hello.version() != kMoveVersion || hello.software() != WEFT_VERSION ||
-                       hello.generation() >= settings_.generation;
+                       hello.generation() == settings_.generation;
     welcome.set_state(never                            ? v1::MoveWelcome::NEVER
                       : worker_.gateway().links_mark() ? v1::MoveWelcome::READY
                                                        : v1::MoveWelcome::NOT_YET);

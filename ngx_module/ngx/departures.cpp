@@ -1,9 +1,12 @@
 #include "ngx/departures.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "handover/rendezvous.hpp"
 #include "ngx/worker.hpp"
+#include "ngx/zone.hpp"
 
 namespace weft {
 
@@ -14,20 +17,33 @@ constexpr std::chrono::milliseconds kLook{100};  // between two looks for worker
 }  // namespace
 
 Departures::Departures(Worker& worker, ngx_cycle_t* cycle, std::string directory, std::uint64_t generation)
-    : worker_(worker), cycle_(cycle), directory_(std::move(directory)), generation_(generation) {}
+    : worker_(worker), cycle_(cycle), directory_(std::move(directory)), generation_(generation) {
+    const auto* core = reinterpret_cast<ngx_core_conf_t*>(ngx_get_conf(cycle->conf_ctx, ngx_core_module));
+    other_master_ = std::string(view(core->oldpid));
+}
 
 Departures::~Departures() = default;
 
 bool Departures::add(Socket& socket) {
     if (!socket.can_move() || worker_.gateway().movable(socket.client()) == Gateway::Movable::never) return false;
+    const Instant now = worker_.gateway().now();
     if (!begun_) {
         begun_ = true;
-        give_up_at_ = worker_.gateway().now() + kPatience;
+        began_at_ = now;
         look_for_destinations();
     }
-    if (destinations_.empty() && worker_.gateway().now() >= give_up_at_) return false;
+    if (!expects_anybody()) return false;
+    give_up_at_ = now + kPatience;
     pending_.push_back(&socket);
     return true;
+}
+
+bool Departures::expects_anybody() const {
+    if (std::ranges::any_of(destinations_, [](const auto& destination) { return !destination->closed; })) return true;
+    // nginx that stops starts nobody anew. In a binary upgrade there are two masters, of which one goes.
+    const Instant now = worker_.gateway().now();
+    if (latest_generation(worker_.settings().zone) != generation_) return now < began_at_ + kReloadPatience;
+    return now < began_at_ + kPatience && ::access(other_master_.c_str(), F_OK) == 0;
 }
 
 void Departures::forget(const Socket& socket) noexcept {
@@ -102,7 +118,12 @@ void Departures::go_on() {
             if (pending_.size() == before) break;
         }
     }
-    if (now < give_up_at_) return;
+    const bool anybody_ready = std::ranges::any_of(
+        destinations_, [](const auto& destination) { return destination->ready && !destination->closed; });
+    if (!anybody_ready && expects_anybody() && now < began_at_ + kReloadPatience) {
+        give_up_at_ = now + kPatience;
+    }
+    if (now < give_up_at_ && expects_anybody()) return;
     std::vector<Socket*> rest;
     rest.swap(pending_);
     for (Socket* socket : rest) stay(*socket);

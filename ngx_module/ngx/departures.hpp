@@ -18,6 +18,8 @@ public:
     static constexpr std::size_t kMaxStill = 256;
     /// How long a connection that is never at rest, or that nobody takes, is tried before it is drained instead.
     static constexpr std::chrono::milliseconds kPatience{5'000};
+    /// How long a reload's new workers are waited for while none of them is ready.
+    static constexpr std::chrono::milliseconds kReloadPatience{20'000};
 
     Departures(Worker& worker, ngx_cycle_t* cycle, std::string directory, std::uint64_t generation);
     ~Departures() override;
@@ -53,6 +55,8 @@ private:
     void on_end(MoveChannel& channel, std::string_view why) override;
 
     void go_on();
+    /// Whether somebody is there who takes connections, or is to come.
+    [[nodiscard]] bool expects_anybody() const;
     Destination* destination_of(const MoveChannel& channel) noexcept;
     void look_for_destinations();
     void say_hello(Destination& destination);
@@ -74,11 +78,13 @@ private:
     ngx_cycle_t* cycle_;
     std::string directory_;
     std::uint64_t generation_;
+    std::string other_master_;  // the file that is there as long as two masters are
     std::vector<std::unique_ptr<Destination>> destinations_;
     std::vector<Socket*> pending_;
     std::uint64_t last_number_ = 0;
     Instant next_look_{};
     Instant give_up_at_{};
+    Instant began_at_{};
     bool begun_ = false;
 };
 

@@ -6,6 +6,7 @@
 
 #include "handover/rendezvous.hpp"
 #include "ngx/conf_values.hpp"
+#include "ngx/zone.hpp"
 
 namespace weft {
 
@@ -71,7 +72,7 @@ std::uint64_t LocationSettings::terms() const {
 
 void prepare_rendezvous(ngx_cycle_t* cycle) noexcept {
     MainSettings* const settings = main_settings(cycle);
-    if (settings == nullptr || !settings->used || ngx_test_config || !settings->move.value_or(false)) return;
+    if (settings == nullptr || !settings->used || ngx_test_config || !settings->move.value_or(true)) return;
     const auto* core = reinterpret_cast<ngx_core_conf_t*>(ngx_get_conf(cycle->conf_ctx, ngx_core_module));
     const bool root = ::geteuid() == 0;
     try {
@@ -85,6 +86,7 @@ void prepare_rendezvous(ngx_cycle_t* cycle) noexcept {
             return;
         }
         settings->rendezvous = std::move(path);
+        set_latest_generation(settings->zone, settings->generation);
     } catch (const std::exception& error) {
         ngx_log_error(NGX_LOG_WARN, cycle->log, 0, "weft: connections will not move at a reload: %s", error.what());
     }

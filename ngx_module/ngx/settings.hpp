@@ -39,7 +39,7 @@ struct MainSettings {
     CountedKinds counted;
     LogFormats log_formats;
     bool used = false;         // some location does something with Weft
-    std::optional<bool> move;  // weft_reload: connections move to the workers that come; else they are drained
+    std::optional<bool> move;  // weft_reload: connections move to the workers that come (the default), or are drained
     std::string rendezvous;    // the directory in which workers find each other; empty: connections don't move
     // Where clients connect, by what the next nginx.conf calls them, too; null where two are called the same.
     std::unordered_map<std::string, const LocationSettings*> locations;

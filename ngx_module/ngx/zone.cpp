@@ -1,5 +1,6 @@
 #include "ngx/zone.hpp"
 
+#include <atomic>
 #include <memory>
 
 #include "ngx/robust_mutex.hpp"
@@ -23,6 +24,7 @@ struct Table {
     ConnectionCounts* connections = nullptr;
     SharedRates* rates = nullptr;  // without the mutex, as what follows
     Refusals refusals;
+    std::atomic<std::uint64_t> latest_generation{0};
     std::size_t claimed = 0;  // no slot from here on was ever claimed
     Slot slots[kMaxWorkers];
 };
@@ -85,6 +87,14 @@ bool LockedZone::retire_dead() noexcept {
         any = true;
     }
     return any;
+}
+
+void set_latest_generation(ngx_shm_zone_t* zone, std::uint64_t generation) noexcept {
+    table_of(zone).latest_generation = generation;
+}
+
+std::uint64_t latest_generation(ngx_shm_zone_t* zone) noexcept {
+    return table_of(zone).latest_generation;
 }
 
 SharedRates& rates_of(ngx_shm_zone_t* zone) noexcept {

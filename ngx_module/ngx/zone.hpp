@@ -35,6 +35,10 @@ struct ZoneReport {
 };
 void report_zone(ngx_shm_zone_t* zone, ZoneReport& report) noexcept;
 
+/// Of nginx.conf, as MainSettings::generation: that of the workers that started last, or are about to.
+void set_latest_generation(ngx_shm_zone_t* zone, std::uint64_t generation) noexcept;
+std::uint64_t latest_generation(ngx_shm_zone_t* zone) noexcept;
+
 /// What needs no lock. They live as long as the zone.
 SharedRates& rates_of(ngx_shm_zone_t* zone) noexcept;
 Refusals& refusals_of(ngx_shm_zone_t* zone) noexcept;

@@ -24,7 +24,7 @@ before(async () => {
         location = /lobby { weft_websocket; weft_ticket key=@KEY@; weft_subscribe chat:$arg_room; weft_publish_raw on; }
         location = /weft/status`;
   const text = fs.readFileSync(file, 'utf8')
-    .replace(/weft_channel chat:\*.*/, 'weft_channel chat:* { publish on; history 1000 10m; }\n    weft_drain 2s;')
+    .replace(/weft_channel chat:\*.*/, 'weft_channel chat:* { publish on; history 1000 10m; }\n    weft_drain 2s;\n    weft_reload drain;')
     .replace('location = /weft/status', doors.trim());
   assert.match(text, /weft_drain/);
   assert.match(text, /weft_sse/);
