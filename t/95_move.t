@@ -28,6 +28,7 @@ my $server = <<"SERVER";
         location /few { weft_websocket; $ticket weft_connections per_user=1; }
         location /sse { weft_sse; $ticket }
         location /lines { weft_stream; $ticket }
+        location /poll { weft_poll hold=60s; $ticket }
         location /echo { weft_echo; weft_rate off; }
 SERVER
 my $node  = $t->node('a', workers => 2, http => $http, location => $ticket, server => $server);
@@ -243,6 +244,38 @@ check 'streams move' => sub {
     }
 };
 
+check 'held polls are answered, as if their time were over, and go on elsewhere' => sub {
+    my @polls = map { Weft::Client->dial(port => $node->port) } 1 .. 20;
+    my $ask   = sub {
+        my ($poll, $position) = @_;
+        $poll->{in} = '';
+        $poll->raw_send("GET /poll?channel=kept:held" . ($position ? "&position=$position" : '')
+            . " HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " . $t->ticket . "\r\n\r\n");
+    };
+    my $answer = sub {
+        my ($poll) = @_;
+        $poll->_read_until(sub { $poll->{in} =~ /\r\n\r\n/ && length($') >= ($poll->{in} =~ /^Content-Length: (\d+)/mi ? $1 : 0) }, 'an answer');
+        return $poll->{in};
+    };
+    $ask->($_) for @polls;
+    my ($position) = map { $answer->($_) =~ /^Weft-Position: (\S+)/m } @polls;
+    $ask->($_, $position) for @polls;
+    ok(wait_for { $node->status->{connections}{active} >= 20 }, 'all are held');
+    my @old     = $nginx->reload;
+    my @answers = map { $answer->($_) } @polls;
+    is(scalar(grep { m{^HTTP/1.1 20[04] } } @answers), 20, 'all are answered');
+    is(scalar(grep { /reconnect/ } @answers), 0, 'without a word of a reload');
+    ok($nginx->wait_gone(@old), 'the old workers are gone');
+    $node->publish('kept:held', '"after"');
+    for my $poll (@polls) {
+        $poll->hang_up;
+        $poll = Weft::Client->dial(port => $node->port);
+        $ask->($poll, $position);
+    }
+    is(scalar(grep { $answer->($_) =~ /"after"/ } @polls), 20, 'and who asks again with its position misses nothing');
+    $_->hang_up for @polls;
+};
+
 check 'members stay members' => sub {
     my ($watcher, $member) = map { $node->client(sub => $_) } qw(watcher member);
     $_->subscribe('room:1') for $watcher, $member;
@@ -332,6 +365,35 @@ check 'a new worker that is killed meanwhile takes nobody with it but its own' =
         . join(', ', map { "$ended{$_} $_" } sort keys %ended));
     $_->hang_up for @clients;
     ok(wait_for { $node->status->{connections}{active} == 0 }, 'none is counted that is not there');
+};
+
+check 'when weftd goes in the middle of it, nobody is left behind' => sub {
+    for my $round (1 .. 4) {
+        my @clients = map { $node->client } 1 .. 100;
+        $_->subscribe('kept:link') for @clients;
+        my @old = $nginx->workers;
+        $nginx->signal('HUP');
+        sleep 0.05 * $round;    # before, while, or after they move
+        $node->weftd->crash;
+        $node->weftd->start;
+        ok($nginx->wait_gone(@old), 'the old workers are gone');
+        $node->wait_linked;
+        $node->publish('kept:link', qq("round $round"));
+        my %ended;
+        for my $client (@clients) {
+            my $what;
+            wait_for {
+                my $event = eval { $client->event };
+                $what = $event ? $event->{data} : eval { $client->read_close->{code} } // 'cut';
+                return !$event || $what eq "round $round";
+            };
+            $ended{ $what // 'nothing' }++;
+        }
+        is(join(' ', grep { !/^(?:round $round|1012)$/ } keys %ended), '', 'each hears on, or was told to reconnect: '
+            . join(', ', map { "$ended{$_} $_" } sort keys %ended));
+        $_->hang_up for @clients;
+        ok(wait_for { $node->status->{connections}{active} == 0 && $node->status->{subscriptions} == 0 }, 'none is counted that is not there');
+    }
 };
 
 check 'when no worker takes them, clients are told to reconnect as ever' => sub {

@@ -242,6 +242,7 @@ void Connection::on_deadline() {
         return;
     }
     if (draining_) {
+        if (grace_ == kWithoutAWord) return probe();
         if (grace_.count() < 2) {
             drain_now();
             return;

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -161,8 +162,12 @@ public:
     /// This worker is going: at `deadline` the client is told to reconnect, and `grace` later the connection ends with
     /// 1012. In between it is served as ever, so that a client can be back elsewhere before it goes from here.
     void drain(Instant deadline, std::chrono::milliseconds grace);
+    /// As the grace of drain(): at the deadline the connection ends as if its time were over.
+    static constexpr std::chrono::milliseconds kWithoutAWord{std::numeric_limits<std::uint32_t>::max()};
     /// This worker is going at once.
     void drain_now();
+    /// Whether its client asks again by itself whenever it is answered.
+    [[nodiscard]] virtual bool comes_again() const noexcept { return false; }
 
     /// It is about to move to another worker: nothing more is read from it, so that what it asked for is answered.
     void stand_still() noexcept { still_ = true; }

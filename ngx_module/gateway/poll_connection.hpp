@@ -28,6 +28,7 @@ public:
           outside_(terms.channels),
           at_once_(terms.at_once) {}
 
+    [[nodiscard]] bool comes_again() const noexcept override { return true; }
     void receive(std::span<char>) override {}
     void on_end_of_input() override { on_departure(); }
 

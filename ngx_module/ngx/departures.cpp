@@ -40,10 +40,12 @@ bool Departures::add(Socket& socket) {
 
 bool Departures::expects_anybody() const {
     if (std::ranges::any_of(destinations_, [](const auto& destination) { return !destination->closed; })) return true;
-    // nginx that stops starts nobody anew. In a binary upgrade there are two masters, of which one goes.
-    const Instant now = worker_.gateway().now();
-    if (latest_generation(worker_.settings().zone) != generation_) return now < began_at_ + kReloadPatience;
-    return now < began_at_ + kPatience && ::access(other_master_.c_str(), F_OK) == 0;
+    return worker_.gateway().now() < began_at_ + kReloadPatience && others_come();
+}
+
+bool Departures::others_come() const {
+    // In a binary upgrade there are two masters, of which one goes.
+    return latest_generation(worker_.settings().zone) != generation_ || ::access(other_master_.c_str(), F_OK) == 0;
 }
 
 void Departures::forget(const Socket& socket) noexcept {
@@ -120,7 +122,7 @@ void Departures::go_on() {
     }
     const bool anybody_ready = std::ranges::any_of(
         destinations_, [](const auto& destination) { return destination->ready && !destination->closed; });
-    if (!anybody_ready && expects_anybody() && now < began_at_ + kReloadPatience) {
+    if (!anybody_ready && expects_anybody()) {
         give_up_at_ = now + kPatience;
     }
     if (now < give_up_at_ && expects_anybody()) return;

@@ -24,6 +24,8 @@ public:
     Departures(Worker& worker, ngx_cycle_t* cycle, std::string directory, std::uint64_t generation);
     ~Departures() override;
 
+    /// Whether nginx has other workers, or is about to: this one isn't told to go because nginx stops.
+    [[nodiscard]] bool others_come() const;
     /// Has `socket` move, as soon as it can. False: it can't, or nobody is there to take it.
     bool add(Socket& socket);
     /// A socket has ended here.

@@ -1,5 +1,8 @@
 // A socket that goes to another worker, or comes from one.
+#include <netinet/in.h>
 #include <sys/socket.h>
+
+#include <cstddef>
 
 #include "ngx/socket.hpp"
 
@@ -15,6 +18,19 @@ u_char* write_log_context(ngx_log_t* log, u_char* buffer, std::size_t size) noex
     const auto* connection = static_cast<ngx_connection_t*>(log->data);
     const auto left = size - static_cast<std::size_t>(at - buffer);
     return ngx_snprintf(at, left, ", client: %V", &connection->addr_text);
+}
+
+/// Whether these bytes are all of an address that nginx can have a client at.
+bool is_address(std::string_view bytes) noexcept {
+    sa_family_t family = AF_UNSPEC;
+    constexpr std::size_t kEnd = offsetof(sockaddr, sa_family) + sizeof family;
+    if (bytes.size() < kEnd || bytes.size() > sizeof(sockaddr_storage)) return false;
+    ngx_memcpy(&family, bytes.data() + offsetof(sockaddr, sa_family), sizeof family);
+    switch (family) {
+        case AF_INET: return bytes.size() == sizeof(sockaddr_in);
+        case AF_INET6: return bytes.size() == sizeof(sockaddr_in6);
+        default: return family == AF_UNIX;
+    }
 }
 
 }  // namespace
@@ -69,8 +85,7 @@ void Socket::attach(ngx_connection_t* connection, const v1::Moved& rest) noexcep
 }
 
 ngx_connection_t* connect_moved(int fd, std::string_view address, ngx_cycle_t* cycle) noexcept {
-    ngx_connection_t* const connection =
-        address.size() < sizeof(sa_family_t) ? nullptr : ngx_get_connection(fd, cycle->log);
+    ngx_connection_t* const connection = is_address(address) ? ngx_get_connection(fd, cycle->log) : nullptr;
     if (connection == nullptr) {
         ngx_close_socket(fd);
         return nullptr;

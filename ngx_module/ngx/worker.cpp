@@ -161,7 +161,14 @@ void Worker::on_tick() noexcept {
 void Worker::drain(Connection& connection) {
     tick_.cancelable = 0;
     Socket* const socket = connection.carrier()->socket();
-    if (departures_ == nullptr || socket == nullptr || !departures_->add(*socket)) drain_here(connection);
+    if (departures_ && socket != nullptr && departures_->add(*socket)) return;
+    if (departures_ && connection.comes_again() && departures_->others_come()) {
+        // Its client finds the others when it asks again, and notices nothing.
+        const ngx_msec_t window = std::min(settings_.drain.value_or(MainSettings::kDefaultDrain), kMaxSpread);
+        const ngx_msec_t wait = window == 0 ? 0 : random_() % window;
+        return connection.drain(gateway_.now() + std::chrono::milliseconds(wait), Connection::kWithoutAWord);
+    }
+    drain_here(connection);
 }
 
 void Worker::on_socket_gone(const Socket& socket) noexcept {

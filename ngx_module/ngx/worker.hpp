@@ -24,6 +24,7 @@ class Socket;
 class Worker final : private Gateway::Host {
 public:
     /// The most that a client is served after it was told to reconnect; and at most a quarter of weft_drain.
+    static constexpr ngx_msec_t kMaxSpread = 2'000;  // over which held polls are answered when others take their place
     static constexpr ngx_msec_t kMaxGrace = 3'000;
     static constexpr ngx_msec_t kTick = 50;                             // milliseconds
     static constexpr std::size_t kReadBuffer = std::size_t{64} * 1024;  // bytes, for one read of any connection

@@ -1,5 +1,6 @@
 // What a client may send after the handshake. However the bytes are cut, the parser must say the same; and what it
-// hands out must be what a plain reading of RFC 6455 makes of the frames. The first two bytes choose the cuts, the size
+// hands out must be what a plain reading of RFC 6455 makes of the frames; also where the connection moves to another
+// worker in between, at any byte. The first two bytes choose the cuts, the size
 // limit, and whether compressed messages may come (RFC 7692 §6).
 #include <cstdio>
 #include <cstdlib>
@@ -91,6 +92,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         require(reading.mid_message == whole.mid_message, "what is half read depends on how the bytes are cut");
         require(reading.buffered <= 2 * bytes.size() + 512, "more is buffered than came");
     }
+    const auto moved =
+        test::read_with_a_move(bytes, bytes.empty() ? 0 : (seed << 8 | data[1]) % bytes.size(), max_message, deflate);
+    require(moved.lines == whole.lines, "a move changes the outcome");
+    require(moved.mid_message == whole.mid_message, "a move changes what is half read");
     require(whole.mid_message == (whole.buffered > 0), "memory is held between messages");
 
     const bool violated = !whole.lines.empty() && whole.lines.back().starts_with("violation:");

@@ -140,6 +140,29 @@ inline Reading read_bytewise(std::string_view bytes, std::size_t max_message = 1
         bytes, max_message, [] { return std::size_t{1}; }, SIZE_MAX, deflate);
 }
 
+/// As a whole, but from `cut` on by another parser, which goes on from what the first has half read.
+inline Reading read_with_a_move(std::string_view bytes, std::size_t cut, std::size_t max_message, bool deflate) {
+    FrameParser before;
+    Recorder recorder;
+    Reading reading;
+    const auto feed = [&](FrameParser& parser, std::string_view piece) {
+        const auto violation = piece.empty() ? std::nullopt : feed_piece(parser, piece, max_message, recorder, deflate);
+        if (violation) {
+            recorder.lines.push_back("violation:" + std::to_string(static_cast<int>(violation->code)) + ":" +
+                                     std::string(violation->why));
+        }
+        reading.fed += piece.size();
+        reading.lines = recorder.lines;
+        reading.mid_message = parser.mid_message();
+        reading.buffered = parser.buffered();
+        return !violation;
+    };
+    if (!feed(before, bytes.substr(0, cut))) return reading;
+    FrameParser after;
+    if (feed(after, before.half_read())) feed(after, bytes.substr(cut));
+    return reading;
+}
+
 /// In pieces of 1 to 2^k bytes, k drawn anew for each, so that both short and long ones come.
 inline Reading read_in_random_pieces(std::string_view bytes, std::uint32_t seed, std::size_t max_message = 1 << 20,
                                      bool deflate = false) {
