@@ -269,14 +269,14 @@ JsonObject Fanout::report() const {
         .add("seconds", seconds)
         .add("deliveries_per_second", rate)
         .add("publications_per_second", publication_rate)
-        .add("deliveries_per_server_cpu_second", cpu > 0 ? rate * seconds / cpu : 0.0)
+        .add("deliveries_per_server_cpu_second", cpu > 0 && options_.reloads == 0 ? rate * seconds / cpu : 0.0)
         .add("latency_p50_us", us(0.5))
         .add("latency_p90_us", us(0.9))
         .add("latency_p99_us", us(0.99))
         .add("latency_p999_us", us(0.999))
         .add("latency_max_us", static_cast<double>(latency_.max()) / 1e3)
         .add("worst_publish_delay_us", static_cast<double>(worst_delay_) / 1e3);
-    cpu_.add_to(result, seconds);
+    if (options_.reloads == 0) cpu_.add_to(result, seconds);  // workers that are gone take their share with them
     result.add("expected", audit_.expected())
         .add("lost", audit_.lost())
         .add("duplicates", audit_.duplicates())

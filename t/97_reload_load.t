@@ -1,7 +1,8 @@
 # Reloads under load: thousands of connections, publishers that don't stop, and a reload each second. The load generator
 # of bench/ (weft-load) counts what every subscriber got.
 #
-# WEFT_RELOADS: how many, 50 unless said; WEFT_RELOAD_CLIENTS: subscribers, 5,000 unless said.
+# WEFT_RELOADS: how many, 50 unless said; WEFT_RELOAD_CLIENTS: subscribers, 5,000 unless said; WEFT_RELOAD_INTERVAL: seconds
+# between two, 1.2 unless said.
 use v5.30;
 use warnings;
 use FindBin;
@@ -16,7 +17,7 @@ plan skip_all => 'a build without the load generator (weft-load)' if !-x $load;
 
 my $reloads = $ENV{WEFT_RELOADS}        // 50;
 my $clients = $ENV{WEFT_RELOAD_CLIENTS} // 5000;
-my $seconds = $reloads * 1.2;
+my $seconds = $reloads * ($ENV{WEFT_RELOAD_INTERVAL} // 1.2);
 # A new worker has all that the old one has, and each has some more.
 chomp(my $files = qx{bash -c 'ulimit -Hn'});
 $clients = 1000 if $files ne 'unlimited' && $files < 2 * $clients + 1000;
@@ -37,6 +38,10 @@ my ($nginx, $weftd) = ($node->nginx, $node->weftd);
 # What processes hold that live on.
 sub held { return map { $nginx->descriptors_of($_->pid) } $nginx->process, $weftd }
 
+sub memory {
+    return join ', ', map { slurp('/proc/' . $_->pid . '/smaps_rollup') =~ /^Private_Dirty:\s+(\d+ kB)/m } $nginx->process, $weftd;
+}
+
 sub run {
     my ($count, $length) = @_;
     my @command = (
@@ -54,6 +59,7 @@ check "$reloads reloads: nobody is cut off, and nothing lost, repeated or out of
     run(3, 3);
     ok(wait_for { $node->status->{connections}{active} == 0 }, 'a first round, to have everything in place');
     my @before = held();
+    my $memory = memory();
     my $result = run($reloads, $seconds);
     is($result->{reloads}, $reloads, "$reloads reloads while $result->{expected} deliveries were due to $clients clients");
     is($result->{$_}, 0, $_) for qw(disconnects lost duplicates reordered stray unsent);
@@ -63,6 +69,7 @@ check "$reloads reloads: nobody is cut off, and nothing lost, repeated or out of
         or diag('now: ' . join ' ', held());
     is(scalar(my @sockets = glob $nginx->folder . '/nginx.pid.weft/*'), 2, 'two workers can be met');
     is(scalar $nginx->workers, 2, 'and no other is left');
+    diag("memory of master and weftd: $memory before, " . memory() . ' after');
 };
 
 $t->finish;
