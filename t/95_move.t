@@ -367,8 +367,27 @@ check 'a new worker that is killed meanwhile takes nobody with it but its own' =
     ok(wait_for { $node->status->{connections}{active} == 0 }, 'none is counted that is not there');
 };
 
+check 'who finds no room in the new workers is told to reconnect' => sub {
+    my @clients = map { $node->client } 1 .. 80;
+    $_->subscribe('chat:room') for @clients;
+    $t->expect_in_log(qr/worker_connections are not enough/);
+    my @old = $nginx->reload(connections => 40);
+    ok($nginx->wait_gone(@old), 'the old workers are gone');
+    $nginx->reload(connections => 4096);
+    wait_for { $node->publish('chat:room', '"after"')->{status} == 202 };
+    my %ended;
+    for my $client (@clients) {
+        my $event = eval { $client->event };
+        $ended{ $event ? 'served' : eval { $client->read_close->{code} } // 'cut' }++;
+    }
+    is(join(' ', sort keys %ended), '1012 served', 'some moved, and the others were told: '
+        . join(', ', map { "$ended{$_} $_" } sort keys %ended));
+    $_->hang_up for @clients;
+    ok(wait_for { $node->status->{connections}{active} == 0 }, 'none is counted that is not there');
+};
+
 check 'when weftd goes in the middle of it, nobody is left behind' => sub {
-    for my $round (1 .. 4) {
+    for my $round (1 .. 3) {
         my @clients = map { $node->client } 1 .. 100;
         $_->subscribe('kept:link') for @clients;
         my @old = $nginx->workers;
