@@ -122,7 +122,7 @@ void Departures::go_on() {
     }
     const bool anybody_ready = std::ranges::any_of(
         destinations_, [](const auto& destination) { return destination->ready && !destination->closed; });
-    if (!anybody_ready && expects_anybody()) {
+    if (!anybody_ready && now < began_at_ + kReloadPatience && expects_anybody()) {
         give_up_at_ = now + kPatience;
     }
     if (now < give_up_at_ && expects_anybody()) return;
