@@ -42,13 +42,14 @@ my $under = [
     "--log-file=" . $t->prefix . '/reports/valgrind.%p',
     split(' ', $ENV{WEFT_VALGRIND} // ''),
 ];
+my $http = "    weft_drain 1s;\n    weft_log_format line '\$weft_user \$weft_close_code \$weft_bytes_in';\n    weft_log weft.log line;\n";
 my $node = $t->node(
     'a',
     under   => $under,
     workers => 2,
     # The kernel holds little for a client of this port: a slow reader is found out after kilobytes.
     listen => [ "127.0.0.1:$slow sndbuf=4k", "127.0.0.1:$tls ssl" ],
-    http   => "    weft_drain 1s;\n    weft_log_format line '\$weft_user \$weft_close_code \$weft_bytes_in';\n    weft_log weft.log line;\n",
+    http   => $http,
     server => <<"SERVER",
         ssl_certificate $cert;
         ssl_certificate_key $pkey;
@@ -288,10 +289,18 @@ check 'reloads under clients, with a wrong configuration in between' => sub {
                 ok(wait_for { $before < (() = $nginx->error_log =~ /\[emerg\]/g) }, 'a wrong configuration is refused');
             }
         }
-        my @old = $nginx->reload;
-        is($_->read_close->{code}, 1012, 'told to come back') for @clients;
+        # By turns they move and are drained, as the new configuration says.
+        my $moves = $reload % 2;
+        my $drain = $http . ($moves ? '' : "    weft_reload drain;\n");
+        my @old = $nginx->reload(http => $drain);
+        if ($moves) {
+            is($_->call('ping')->{type}, 'pong', 'served on') for @clients;
+        } else {
+            is($_->read_close->{code}, 1012, 'told to come back') for @clients;
+        }
         ok(wait_for { !grep { -d "/proc/$_" } @old }, 'the old workers are gone');
         $node->wait_linked;
+        $_->hang_up for @clients;
     }
 };
 
