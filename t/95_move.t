@@ -5,7 +5,9 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Compress::Raw::Zlib;
+use IO::Socket::UNIX;
 use JSON::PP ();
+use POSIX ();
 use Test::More;
 use Time::HiRes qw(sleep);
 use Weft::Test;
@@ -365,6 +367,41 @@ check 'a new worker that is killed meanwhile takes nobody with it but its own' =
         . join(', ', map { "$ended{$_} $_" } sort keys %ended));
     $_->hang_up for @clients;
     ok(wait_for { $node->status->{connections}{active} == 0 }, 'none is counted that is not there');
+};
+
+check 'a worker of another Weft is left alone' => sub {
+    my $client = $node->client;
+    my $folder = $nginx->folder . '/nginx.pid.weft';
+    my $owner  = (stat $folder)[4];
+    pipe my $in, my $out or die "pipe: $!\n";
+    my $pid = fork // die "fork: $!\n";
+    if (!$pid) {
+        # It says that it is ready for connections, but speaks for version 0.0.0. Passed on is what it is told.
+        POSIX::setuid($owner) if $> == 0;
+        my $listener = IO::Socket::UNIX->new(Local => "$folder/$$", Listen => 8) or POSIX::_exit(1);
+        my $welcome  = "\x08\x01\x20\x01\x32\x05" . '0.0.0';
+        my $frame    = "\x12" . chr(length $welcome) . $welcome;
+        syswrite $out, 'L';
+        while (my $peer = $listener->accept) {
+            syswrite $peer, pack('N', length $frame) . "\0" . $frame;
+            syswrite $out, $_ while sysread $peer, $_, 65536;
+        }
+        POSIX::_exit(0);
+    }
+    close $out;
+    sysread $in, my $listens, 1;
+    is($listens, 'L', 'it listens');
+    my @old = reloaded();
+    kill KILL => $pid;
+    waitpid $pid, 0;
+    my $told = do { local $/ = undef; <$in> };
+    like($nginx->error_log, qr/connections don't move to worker $pid, which is of another version: "0\.0\.0"/, 'the log says so');
+    my @messages;
+    push @messages, unpack 'x4 x C', substr $told, 0, 5 + unpack('N', $told), '' while length $told >= 5;
+    is_deeply(\@messages, [ (0x0a) x @messages ], 'it is told who asks, and nothing else: ' . @messages . ' times');
+    ok(on_new_worker($client, @old), 'the client moves to another');
+    $client->leave;
+    unlink "$folder/$pid";
 };
 
 check 'who finds no room in the new workers is told to reconnect' => sub {

@@ -268,7 +268,9 @@ void Gateway::detach(Connection& connection) {
 void Gateway::send(Connection& connection, const ServerFrame& frame) {
     if (connection.phase() != Connection::Phase::open) return;
     encode_for(connection, frame);
-    if (!scratch_.empty()) push(connection, SharedBytes(scratch_));
+    if (scratch_.empty()) return;
+    SharedBytes bytes(scratch_);
+    push(connection, std::move(bytes));
 }
 
 void Gateway::encode_for(Connection& connection, const ServerFrame& frame) {

@@ -43,7 +43,7 @@ tl::expected<FdChannel::Reading, FdChannel::Error> FdChannel::receive(std::size_
         }
         if (ended_) return Reading::ended;
         if (budget == 0) return Reading::more;
-        const auto reading = read_more(budget);
+        auto reading = read_more(budget);
         if (!reading || *reading != Reading::more) return reading;
     }
     return Reading::more;

@@ -65,7 +65,7 @@ tl::expected<FdChannel::Flow, FdChannel::Error> FdChannel::send(std::string_view
                     Error{ErrorKind::descriptor, "the descriptor " + std::to_string(fd) +
                                                      " can't be sent: " + std::generic_category().message(error)});
             }
-            const auto flow = cannot_write(error);
+            auto flow = cannot_write(error);
             if (!flow) return flow;
             if (const auto queued = enqueue(head, message, 0, fd); !queued) return tl::make_unexpected(queued.error());
             return flow;

@@ -189,15 +189,16 @@ void Departures::on_frame(MoveChannel& channel, v1::MoveFrame& frame, UniqueFd) 
     switch (frame.body_case()) {
         case v1::MoveFrame::kWelcome: {
             const v1::MoveWelcome& welcome = frame.welcome();
-            if (welcome.version() != kMoveVersion || welcome.software() != WEFT_VERSION) {
+            const bool stranger = welcome.version() != kMoveVersion || welcome.software() != WEFT_VERSION;
+            if (stranger) {
                 ngx_log_error(NGX_LOG_NOTICE, cycle_->log, 0,
                               "weft: connections don't move to worker %P, which is of another version: \"%s\"",
                               destination->pid, welcome.software().c_str());
             }
-            destination->ready = welcome.state() == v1::MoveWelcome::READY;
+            destination->ready = !stranger && welcome.state() == v1::MoveWelcome::READY;
             destination->incarnation = welcome.incarnation();
             destination->load = welcome.connections();
-            if (welcome.state() == v1::MoveWelcome::NEVER) destination->closed = true;
+            if (stranger || welcome.state() == v1::MoveWelcome::NEVER) destination->closed = true;
             break;
         }
         case v1::MoveFrame::kAwaited: on_awaited(*destination, frame.awaited()); break;
