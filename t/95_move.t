@@ -32,6 +32,8 @@ my $server = <<"SERVER";
         location /lines { weft_stream; $ticket }
         location /poll { weft_poll hold=60s; $ticket }
         location /echo { weft_echo; weft_rate off; }
+        location /origin { weft_websocket; $ticket weft_origin http://a.example; }
+        location = /basic { stub_status; }
 SERVER
 my $node  = $t->node('a', workers => 2, http => $http, location => $ticket, server => $server);
 my $nginx = $node->nginx;
@@ -345,6 +347,33 @@ check 'new limits hold at once' => sub {
     reloaded();
 };
 
+check 'what the new configuration takes away ends' => sub {
+    my $client  = $node->client;
+    my $foreign = $node->client(with => { path => '/origin', origin => 'http://a.example' });
+    $client->subscribe($_) for 'chat:gone', 'kept:stays';
+    my @old = $nginx->reload(rules => "    weft_channel news:* { publish on; }\n", server => $server =~ s/a\.example/b.example/r);
+    my $told = $client->expect('unsubscribed')->{payload};
+    is("$told->{channel} $told->{code}", 'chat:gone 4010', 'a channel without a rule is left');
+    $node->publish('kept:stays', '"after"');
+    is($client->event->{data}, 'after', 'another goes on');
+    is($foreign->read_close->{code}, 1012, 'who is of an origin that is not let in any more is to come anew');
+    ok($nginx->wait_gone(@old), 'the old workers are gone');
+    ok(on_new_worker($client, @old), 'the client has moved');
+    reloaded();
+    $client->leave;
+};
+
+check 'nginx counts them as its own' => sub {
+    my $active = sub { my $page = $nginx->request(GET => '/basic')->{content}; return ($page =~ /^Active connections: (\d+)/)[0] };
+    ok(wait_for { $active->() == 1 }, 'the one that asks');
+    my @clients = map { $node->client } 1 .. 20;
+    is($active->(), 21, 'and clients');
+    reloaded() for 1 .. 2;
+    ok(wait_for { $active->() == 21 }, 'as many after two reloads') or diag($active->());
+    $_->leave for @clients;
+    ok(wait_for { $active->() == 1 }, 'and none when they have left') or diag($active->());
+};
+
 check 'a new worker that is killed meanwhile takes nobody with it but its own' => sub {
     my @clients = map { $node->client } 1 .. 80;
     $_->subscribe('chat:killed') for @clients;
@@ -391,11 +420,13 @@ check 'a worker of another Weft is left alone' => sub {
     close $out;
     sysread $in, my $listens, 1;
     is($listens, 'L', 'it listens');
-    my @old = reloaded();
+    # Who has moved before it answers hasn't asked it for long.
+    my @old;
+    my $said = qr/connections don't move to worker $pid, which is of another version: "0\.0\.0"/;
+    ok(wait_for { @old = reloaded(); $nginx->error_log =~ $said }, 'the log says so');
     kill KILL => $pid;
     waitpid $pid, 0;
     my $told = do { local $/ = undef; <$in> };
-    like($nginx->error_log, qr/connections don't move to worker $pid, which is of another version: "0\.0\.0"/, 'the log says so');
     my @messages;
     push @messages, unpack 'x4 x C', substr $told, 0, 5 + unpack('N', $told), '' while length $told >= 5;
     is_deeply(\@messages, [ (0x0a) x @messages ], 'it is told who asks, and nothing else: ' . @messages . ' times');

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "handover/rendezvous.hpp"
 #include "ngx/worker.hpp"
@@ -77,7 +78,11 @@ void Departures::look_for_destinations() {
         auto destination = std::make_unique<Destination>();
         destination->pid = pid;
         MoveChannel::Events& events = *this;
-        destination->channel = std::make_unique<MoveChannel>(std::move(*channel), events, cycle_);
+        try {
+            destination->channel = std::make_unique<MoveChannel>(std::move(*channel), events, cycle_);
+        } catch (const std::runtime_error&) {
+            return;  // this worker has no connection left for it, which nginx has logged; it may at the next look
+        }
         destinations_.push_back(std::move(destination));
         say_hello(*destinations_.back());
     }
