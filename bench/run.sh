@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run.sh : measures Weft beside other servers, all on this machine, and prints a table of medians and ratios.
-#   --full              all cases, all servers, longer runs (default: what fits in six minutes)
+#   --full              all cases, all servers, longer runs (default: what fits in eight minutes)
 #   --servers "A B"     of weft, nchan, uws, ws, socketio; those that are not installed are left out and named
 #   --only REGEX        of the cases below, also of those that only --full has
 #   --rounds N          measurements of each server in each case, interleaved: A B C, A B C, …

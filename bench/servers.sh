@@ -91,7 +91,6 @@ EOF
         [[ $lean == no || $history == no ]] || small_requests 768
         cat <<EOF
     weft_sidecar ipc://$prefix/weftd.sock;
-    weft_reload move;
     weft_channel ** { publish on; $([[ $history == no ]] || echo "history 100 1m;") }
     server {
         $(nginx_listen)

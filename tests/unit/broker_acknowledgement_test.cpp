@@ -88,7 +88,7 @@ protected:
 
 TEST_F(Acknowledgement, AnswersARepeatedPublishWithTheFirstOneAndDeliversItOnce) {
     for (const char* const channel : {"plain", "kept:1"}) {
-        subscribe(kOtherWorker, channel);
+        want(kOtherWorker, channel);
         take(kOtherWorker);
         publish(kWorker, channel, "m1", 1);
         const v1::Published first = take_one(kWorker).published();
@@ -176,7 +176,7 @@ TEST_F(Acknowledgement, KnowsAnEntryOfAHistoryThatItReadFromAPeer) {
 TEST_F(Acknowledgement, DeliversAPeersPublicationNotAgainThatItHasAccepted) {
     for (const char* const channel : {"plain", "kept:1"}) {
         up(kPeerOut, LinkRole::peer_out);
-        subscribe(kOtherWorker, channel);
+        want(kOtherWorker, channel);
         v1::Frame answer;
         answer.mutable_subscribed()->set_channel(channel);
         answer.mutable_subscribed()->set_position("25.0");

@@ -56,9 +56,9 @@ TEST_F(Filling, RefusesWhatMayBeARepeat) {
 
 TEST_F(Filling, AnswersASubscriberOfAKeptChannelWhenItIsDone) {
     rules(1);
-    subscribe(kWorker, "kept:1");
+    want(kWorker, "kept:1");
     EXPECT_TRUE(take(kWorker).empty());
-    subscribe(kWorker, "plain");
+    want(kWorker, "plain");
     EXPECT_EQ(take_one(kWorker).subscribed().channel(), "plain");
     fill();
     EXPECT_TRUE(take_one(kWorker).subscribed().history());
@@ -66,8 +66,8 @@ TEST_F(Filling, AnswersASubscriberOfAKeptChannelWhenItIsDone) {
 
 // weftctl brings no rules, and may be the first to come to a weftd that was restarted.
 TEST_F(Filling, DoesNotTakeAChannelForUnkeptBeforeAnyRulesAreKnown) {
-    subscribe(kWorker, "kept:1");
-    subscribe(kWorker, "plain");
+    want(kWorker, "kept:1");
+    want(kWorker, "plain");
     publish("kept:1", "");
     const v1::Failed refused = take_one(kWorker).failed();
     EXPECT_EQ(refused.code(), static_cast<std::uint32_t>(Code::unavailable));
@@ -85,7 +85,7 @@ TEST_F(Filling, DoesNotTakeAChannelForUnkeptBeforeAnyRulesAreKnown) {
 }
 
 TEST_F(Filling, EndsWithoutRulesToo) {
-    subscribe(kWorker, "chat");
+    want(kWorker, "chat");
     fill();
     const v1::Subscribed answer = take_one(kWorker).subscribed();
     EXPECT_EQ(answer.channel(), "chat");

@@ -33,10 +33,9 @@ protected:
     void frame(LinkId link, const v1::Frame& frame) {
         broker->on_frame(link, frame, now, WallTime(std::chrono::milliseconds(1'700'000'000'000)));
     }
-    void subscribe(LinkId link, const std::string& channel, const std::string& position = {}) {
+    void want(LinkId link, const std::string& channel) {
         v1::Frame frame;
         frame.mutable_subscribe()->set_channel(channel);
-        frame.mutable_subscribe()->set_position(position);
         this->frame(link, frame);
     }
     void tick_after(std::chrono::milliseconds time) {

@@ -1,14 +1,11 @@
 // Broker: who is sent what, one node at a time; tests/simulation lets whole meshes run.
 #include "broker/broker.hpp"
 
-#include <gtest/gtest.h>
-
-#include <memory>
-#include <random>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "broker_fixture.hpp"
 #include "weft/position.hpp"
 
 namespace weft {
@@ -95,15 +92,14 @@ v1::Frame failed(const std::string& channel) {
     return frame;
 }
 
-class BrokerTest : public testing::Test, public Broker::Outbox {
+class BrokerTest : public BrokerFixture {
 protected:
     void send(LinkId link, std::string_view frame) override {
         ++sends;
-        v1::Frame decoded;
-        ASSERT_TRUE(decoded.ParseFromArray(frame.data(), static_cast<int>(frame.size())));
-        if (decoded.has_read_digest()) return;   // the simulation and history's own tests look at those
-        if (decoded.has_sync_members()) return;  // and presence's at those
-        sent.emplace_back(link, std::move(decoded));
+        const std::size_t before = sent.size();
+        BrokerFixture::send(link, frame);
+        // Presence's tests look at those.
+        if (sent.size() > before && sent.back().second.has_sync_members()) sent.pop_back();
     }
 
     [[nodiscard]] bool busy(LinkId link) const override { return busy_links.contains(link); }
@@ -119,20 +115,6 @@ protected:
     void down(LinkId link) { broker->on_link_down(link, now); }
     void frame(LinkId link, const v1::Frame& frame) { broker->on_frame(link, frame, now, wall); }
 
-    // What `link` was sent since the last take, in order.
-    std::vector<v1::Frame> take(LinkId link) {
-        std::vector<v1::Frame> frames;
-        std::erase_if(sent, [&](const auto& one) {
-            if (one.first == link) frames.push_back(one.second);
-            return one.first == link;
-        });
-        return frames;
-    }
-    v1::Frame take_one(LinkId link) {
-        const auto frames = take(link);
-        EXPECT_EQ(frames.size(), 1u);
-        return frames.empty() ? v1::Frame{} : frames.front();
-    }
     // The channel's position as a worker learns it.
     Position subscribe_worker(LinkId worker, const std::string& channel, const std::string& from = {}) {
         frame(worker, subscribe(channel, from));
@@ -154,13 +136,9 @@ protected:
         return number == nullptr ? 0 : *number;
     }
 
-    Instant now{1000ms};
     WallTime wall{1'700'000'000'123ms};
-    std::mt19937_64 random{1};
-    std::vector<std::pair<LinkId, v1::Frame>> sent;
     std::set<LinkId> busy_links;
     std::size_t sends = 0;
-    std::unique_ptr<Broker> broker;
 };
 
 // --- one node
