@@ -37,7 +37,7 @@ conformance:  ## Autobahn|Testsuite against the module (Python 2.7; CASES='1.* 9
 compat:  ## build for another nginx, whose configured sources are in WEFT_NGINX_SOURCE, and run t/ (or TESTS) against it
 	@scripts/nginx-compat.sh $(TESTS)
 
-bench:  ## measure beside other servers, in six minutes; ARGS='--full --docs' and others: bench/run.sh --help
+bench:  ## measure beside other servers, in eight minutes; ARGS='--full --docs' and others: bench/run.sh --help
 	@scripts/deps.sh build bench
 	@scripts/build.sh bench
 	@bench/run.sh $(ARGS)
