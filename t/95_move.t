@@ -406,6 +406,7 @@ check 'a worker of another Weft is left alone' => sub {
     my $pid = fork // die "fork: $!\n";
     if (!$pid) {
         # It says that it is ready for connections, but speaks for version 0.0.0. Passed on is what it is told.
+        $SIG{PIPE} = 'IGNORE';    # who has moved before it answers is gone
         POSIX::setuid($owner) if $> == 0;
         my $listener = IO::Socket::UNIX->new(Local => "$folder/$$", Listen => 8) or POSIX::_exit(1);
         my $welcome  = "\x08\x01\x20\x01\x32\x05" . '0.0.0';

@@ -61,12 +61,17 @@ void Grants::share() {
     for (const ChannelGrant& grant : lists_->channels) mix(grant.pattern.text(), grant.actions * 2U + grant.denied);
     for (const MethodGrant& grant : lists_->methods) mix(grant.pattern.text(), 64U + grant.denied);
     const auto [begin, end] = known.equal_range(hash);
-    for (auto at = begin; at != end; ++at) {
+    for (auto at = begin; at != end;) {
         const std::shared_ptr<Lists> other = at->second.lock();
-        if (other && other->channels == lists_->channels && other->methods == lists_->methods) {
+        if (!other) {
+            at = known.erase(at);  // whoever had them is gone; these here will take the place
+            continue;
+        }
+        if (other->channels == lists_->channels && other->methods == lists_->methods) {
             lists_ = other;
             return;
         }
+        ++at;
     }
     if (known.size() >= kMaxShared) std::erase_if(known, [](const auto& entry) { return entry.second.expired(); });
     if (known.size() >= kMaxShared) return;

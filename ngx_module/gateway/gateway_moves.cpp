@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "gateway/gateway.hpp"
+#include "gateway/leaver.hpp"
 #include "gateway/permission.hpp"
 
 namespace weft {
@@ -33,25 +34,7 @@ Gateway::Movable Gateway::movable(const Connection& connection) const noexcept {
 
 void Gateway::describe(const Connection& connection, v1::Leaver& leaver) {
     leaver.set_client_id(connection.client_id_);
-    const Identity& identity = *connection.identity_;
-    v1::LeaverIdentity& said = *leaver.mutable_identity();
-    said.set_user(identity.user);
-    identity.grants.for_each(
-        [&said](const std::string& pattern, std::uint8_t actions, bool denied) {
-            v1::LeaverIdentity::Channels& channels = *said.add_channels();
-            channels.set_pattern(pattern);
-            channels.set_actions(actions);
-            channels.set_denied(denied);
-        },
-        [&said](const std::string& pattern, bool denied) {
-            v1::LeaverIdentity::Methods& methods = *said.add_methods();
-            methods.set_pattern(pattern);
-            methods.set_denied(denied);
-        });
-    if (identity.expires_at != Identity::kNever) said.set_expires_ms(identity.expires_at.time_since_epoch().count());
-    said.set_ticket(identity.ticket);
-    said.set_since_ms(identity.since.time_since_epoch().count());
-    if (identity.info) said.set_info(*identity.info);
+    write_identity(*connection.identity_, *leaver.mutable_identity());
     for (const auto& [feed, slot] : connection.subscriptions_) {
         v1::Leaver::Subscription& subscription = *leaver.add_subscriptions();
         subscription.set_channel(feed->name);

@@ -43,7 +43,9 @@ bool WebSocketConnection::describe(v1::Leaver& leaver) const {
     const bool server = contexts_ && contexts_->deflater, client = contexts_ && contexts_->inflater;
     terms.set_server_takeover(server);
     terms.set_client_takeover(client);
-    terms.set_server_window(server ? contexts_->deflater->settings().window : wire.deflate()->window);
+    // Where there was no room for a wire that compresses, what is sent isn't, and any window is as good.
+    const std::uint8_t shared = wire.deflate() != nullptr ? wire.deflate()->window : websocket::kMaxWindow;
+    terms.set_server_window(server ? contexts_->deflater->settings().window : shared);
     terms.set_client_window(client ? contexts_->inflater->window_bits() : websocket::kMaxWindow);
     return true;
 }

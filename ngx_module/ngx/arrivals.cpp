@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "gateway/leaver.hpp"
 #include "gateway/stream_connection.hpp"
 #include "gateway/websocket_connection.hpp"
 #include "ngx/door.hpp"
@@ -17,27 +18,6 @@ constexpr Code kReconnect{};  // no code: the client is to come anew
 
 event::Error come_anew(std::string_view why) {
     return {kReconnect, why, {}};
-}
-
-std::shared_ptr<const Identity> read_identity(const v1::LeaverIdentity& said) {
-    auto identity = std::make_shared<Identity>();
-    identity->user = said.user();
-    for (const auto& channels : said.channels()) {
-        const std::string sign = channels.denied() ? "!" : "";
-        if (!identity->grants.add_channels(sign + channels.pattern(), static_cast<std::uint8_t>(channels.actions()))) {
-            return nullptr;
-        }
-    }
-    for (const auto& methods : said.methods()) {
-        const std::string sign = methods.denied() ? "!" : "";
-        if (!identity->grants.add_methods(sign + methods.pattern())) return nullptr;
-    }
-    identity->grants.share();
-    if (said.has_expires_ms()) identity->expires_at = WallTime(std::chrono::milliseconds(said.expires_ms()));
-    identity->ticket = said.ticket();
-    identity->since = WallTime(std::chrono::milliseconds(said.since_ms()));
-    if (said.has_info()) identity->info = std::make_unique<const std::string>(said.info());
-    return identity;
 }
 
 }  // namespace
@@ -134,21 +114,21 @@ void Arrivals::welcome(Origin& origin, const v1::MoveHello& hello) {
 }
 
 void Arrivals::expect(Origin& origin, const v1::Leaving& leaving) {
-    if (ngx_exiting) return origin.channel->take_back();  // they will look for somebody else
-    auto party = std::make_unique<Party>();
-    party->number = leaving.number();
+    const bool too_many =
+        leaving.leavers_size() > static_cast<int>(kMostLeavers) || origin.parties.size() >= kMostParties;
+    if (ngx_exiting || too_many) return origin.channel->take_back();  // they will look for somebody else
+    auto party = std::make_unique<Party>(leaving.number());
     party->answer.set_number(leaving.number());
     party->guests.resize(static_cast<std::size_t>(leaving.leavers_size()));
     for (std::size_t i = 0; i < party->guests.size(); ++i) {
         Guest& guest = party->guests[i];
-        if (const auto why = take_in(guest, leaving.leavers(static_cast<int>(i)))) {
-            v1::Awaited::Refusal& refusal = *party->answer.add_refusals();
-            refusal.set_index(static_cast<std::uint32_t>(i));
-            refusal.set_code(static_cast<std::uint32_t>(why->code));
-            refusal.set_message(std::string(why->message));
-            continue;
-        }
-        ++party->left;
+        const auto why = take_in(guest, leaving.leavers(static_cast<int>(i)));
+        party->add(!why);
+        if (!why) continue;
+        v1::Awaited::Refusal& refusal = *party->answer.add_refusals();
+        refusal.set_index(static_cast<std::uint32_t>(i));
+        refusal.set_code(static_cast<std::uint32_t>(why->code));
+        refusal.set_message(std::string(why->message));
     }
     origin.parties.push_back(std::move(party));
     run();
@@ -161,8 +141,8 @@ std::optional<event::Error> Arrivals::take_in(Guest& guest, const v1::Leaver& le
     }
     const LocationSettings& location = *found->second;
     if (leaver.terms() != location.terms()) return come_anew("its location lets others in than before");
-    auto identity = read_identity(leaver.identity());
-    if (!identity) return come_anew("what it may do can't be read");
+    auto identity = is_sound(leaver) ? read_identity(leaver.identity()) : nullptr;
+    if (!identity) return come_anew("what is said of it makes no sense");
     if (auto why = worker_.gateway().objection(*identity, leaver.client_id())) return why;
     guest.socket = make_socket(leaver, location);
     if (!guest.socket) return come_anew("its location is another door than before");
@@ -175,27 +155,11 @@ std::optional<event::Error> Arrivals::take_in(Guest& guest, const v1::Leaver& le
 std::unique_ptr<Socket> Arrivals::make_socket(const v1::Leaver& leaver, const LocationSettings& location) {
     if (leaver.door() == v1::Leaver::WEBSOCKET) {
         if (location.stream) return nullptr;
-        WebSocketWire* wire = &worker_.wires().plain(leaver.subprotocol());
-        std::optional<websocket::DeflateParameters> deflate;
-        if (leaver.has_deflate()) {
-            deflate.emplace();
-            deflate->server_takeover = leaver.deflate().server_takeover();
-            deflate->client_takeover = leaver.deflate().client_takeover();
-            deflate->server_window = static_cast<std::uint8_t>(leaver.deflate().server_window());
-            deflate->client_window = static_cast<std::uint8_t>(leaver.deflate().client_window());
-            if (!deflate->server_takeover) {
-                websocket::DeflateSettings settings = location.endpoint.compression.deflate;
-                settings.window = deflate->server_window;
-                // Where there is no room for another wire, it goes on without compression.
-                if (WebSocketWire* const compressed = worker_.wires().compressed(*wire, settings)) wire = compressed;
-            }
-        }
+        const auto [wire, deflate] = read_speech(leaver, worker_.wires(), location.endpoint.compression.deflate);
         return std::make_unique<SocketOf<WebSocketConnection>>(worker_, location.endpoint, *wire, deflate);
     }
-    const auto kind = leaver.door() == v1::Leaver::SSE ? StreamWire::Kind::sse : StreamWire::Kind::lines;
-    if (location.stream != kind) return nullptr;
-    StreamWire* const wire = worker_.wires().stream(kind, leaver.subprotocol());
-    if (wire == nullptr) return nullptr;
+    StreamWire* const wire = read_stream(leaver, worker_.wires());
+    if (wire == nullptr || location.stream != wire->kind()) return nullptr;
     return std::make_unique<SocketOf<StreamConnection>>(
         worker_, location.endpoint, *wire, leaver.several() ? std::make_unique<ChannelPositions>() : nullptr);
 }
@@ -204,17 +168,17 @@ void Arrivals::run() {
     for (const auto& origin : origins_) {
         if (origin->channel && origin->channel->ended()) origin->channel.reset();
         for (const auto& party : origin->parties) {
-            if (party->awaited) continue;
+            if (party->awaited()) continue;
             const bool ready = std::ranges::all_of(party->guests, [this](const Guest& guest) {
                 return !guest.socket || worker_.gateway().expected_everywhere(guest.socket->client());
             });
             if (!ready || !origin->channel) continue;
-            party->awaited = true;
+            party->await();
             v1::MoveFrame frame;
             *frame.mutable_awaited() = party->answer;
             origin->channel->send(frame);
         }
-        std::erase_if(origin->parties, [](const auto& party) { return party->awaited && party->left == 0; });
+        std::erase_if(origin->parties, [](const auto& party) { return party->over(); });
     }
     std::erase_if(origins_, [](const auto& origin) { return !origin->channel; });
 }
@@ -224,23 +188,21 @@ void Arrivals::on_marked(unsigned shard, const v1::Marked& marked) {
     for (const auto& origin : origins_) {
         if (origin->incarnation != marked.from()) continue;
         for (const auto& party : origin->parties) {
-            if (party->number != marked.number() || party->lost) continue;
+            if (party->number() != marked.number() || !party->expects_marks(worker_.gateway().links())) continue;
             for (Guest& guest : party->guests) {
                 if (guest.socket && !worker_.gateway().slip_in(guest.socket->client(), shard)) drop(guest);
             }
-            if (++party->marks < worker_.gateway().links()) return;
+            if (!party->on_marked(worker_.gateway().links())) return;
             for (std::size_t i = 0; i < party->guests.size(); ++i) settle_in(*origin, *party, i);
             return;
         }
     }
 }
 
-/// Whether the moment has come before, or is to come yet, can't be known any more.
 void Arrivals::on_link_lost() {
     for (const auto& origin : origins_) {
         for (const auto& party : origin->parties) {
-            if (!party->awaited || party->marks == worker_.gateway().links()) continue;
-            party->lost = true;
+            if (!party->on_link_lost(worker_.gateway().links())) continue;
             for (std::size_t i = 0; i < party->guests.size(); ++i) {
                 drop(party->guests[i]);
                 settle_in(*origin, *party, i);
@@ -251,31 +213,29 @@ void Arrivals::on_link_lost() {
 
 void Arrivals::on_moved(Origin& origin, v1::Moved& moved, UniqueFd fd) {
     const auto found =
-        std::ranges::find_if(origin.parties, [&moved](const auto& party) { return party->number == moved.number(); });
-    if (found == origin.parties.end() || moved.index() >= (*found)->guests.size()) return;
+        std::ranges::find_if(origin.parties, [&moved](const auto& party) { return party->number() == moved.number(); });
+    if (found == origin.parties.end()) return;
     Party& party = **found;
-    Guest& guest = party.guests[moved.index()];
+    const std::uint32_t index = moved.index();
     if (moved.gone()) {
-        if (guest.rest || party.left == 0) return;
-        drop(guest);
-        --party.left;
+        if (party.on_gone(index)) drop(party.guests[index]);
         return;
     }
-    guest.rest = std::move(moved);
-    guest.fd = std::move(fd);
-    if (party.lost || party.marks == worker_.gateway().links()) settle_in(origin, party, guest.rest->index());
+    if (!party.on_here(index)) return;
+    party.guests[index].rest = std::move(moved);
+    party.guests[index].fd = std::move(fd);
+    if (party.decided(worker_.gateway().links())) settle_in(origin, party, index);
 }
 
 /// From here on it is this worker's, if all has come.
 void Arrivals::settle_in(Origin& origin, Party& party, std::size_t index) {
+    if (!party.settle(index)) return;
     Guest& guest = party.guests[index];
-    if (!guest.rest) return;
     const v1::Moved rest = std::move(*guest.rest);
     guest.rest.reset();
-    --party.left;
     v1::MoveFrame frame;
     v1::Taken& taken = *frame.mutable_taken();
-    taken.set_number(party.number);
+    taken.set_number(party.number());
     taken.set_index(static_cast<std::uint32_t>(index));
     ngx_connection_t* connection = nullptr;
     if (guest.socket && guest.fd) {

@@ -7,7 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "handover/rendezvous.hpp"
+#include "move/move_party.hpp"
+#include "move/rendezvous.hpp"
 #include "ngx/move_channel.hpp"
 #include "ngx/settings.hpp"
 #include "ngx/socket.hpp"
@@ -29,20 +30,18 @@ public:
     void on_link_lost();
 
 private:
+    static constexpr std::size_t kMostParties = 64;  // of one worker: it has one, and some that came to nothing
+
     struct Guest {
         std::unique_ptr<Socket> socket;  // null: refused, or served here by now
         std::optional<v1::Moved> rest;   // what came before the moment
         UniqueFd fd;
         std::string address;
     };
-    struct Party {  // those who come at one moment
-        std::uint64_t number = 0;
+    struct Party : MoveParty {  // those who come at one moment
+        using MoveParty::MoveParty;
         std::vector<Guest> guests;
         v1::Awaited answer;
-        bool awaited = false;  // and that was said
-        unsigned marks = 0;    // that have come
-        bool lost = false;     // the link to weftd was, and with it the moment
-        std::size_t left = 0;
     };
     struct Origin {
         std::unique_ptr<MoveChannel> channel;

@@ -5,17 +5,11 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "handover/rendezvous.hpp"
+#include "move/rendezvous.hpp"
 #include "ngx/worker.hpp"
 #include "ngx/zone.hpp"
 
 namespace weft {
-
-namespace {
-
-constexpr std::chrono::milliseconds kLook{100};  // between two looks for workers
-
-}  // namespace
 
 Departures::Departures(Worker& worker, ngx_cycle_t* cycle, std::string directory, std::uint64_t generation)
     : worker_(worker), cycle_(cycle), directory_(std::move(directory)), generation_(generation) {
@@ -28,20 +22,12 @@ Departures::~Departures() = default;
 bool Departures::add(Socket& socket) {
     if (!socket.can_move() || worker_.gateway().movable(socket.client()) == Gateway::Movable::never) return false;
     const Instant now = worker_.gateway().now();
-    if (!begun_) {
-        begun_ = true;
-        began_at_ = now;
-        look_for_destinations();
-    }
-    if (!expects_anybody()) return false;
-    give_up_at_ = now + kPatience;
+    const bool first = !destinations_.begun();
+    destinations_.on_departure(now);
+    if (first && destinations_.look(now)) look_for_workers();
+    if (!destinations_.expect_anybody(now, [this] { return others_come(); })) return false;
     pending_.push_back(&socket);
     return true;
-}
-
-bool Departures::expects_anybody() const {
-    if (std::ranges::any_of(destinations_, [](const auto& destination) { return !destination->closed; })) return true;
-    return worker_.gateway().now() < began_at_ + kReloadPatience && others_come();
 }
 
 bool Departures::others_come() const {
@@ -50,115 +36,97 @@ bool Departures::others_come() const {
 }
 
 void Departures::forget(const Socket& socket) noexcept {
-    if (!begun_) return;
+    if (!destinations_.begun()) return;
     std::erase(pending_, &socket);
-    for (const auto& destination : destinations_) {
-        for (std::size_t i = 0; i < destination->batch.sockets.size(); ++i) {
-            if (destination->batch.sockets[i] != &socket) continue;
-            v1::MoveFrame frame;
-            frame.mutable_moved()->set_number(destination->batch.number);
-            frame.mutable_moved()->set_index(static_cast<std::uint32_t>(i));
-            frame.mutable_moved()->set_gone(true);
-            destination->channel->send(frame);
-            settle(destination->batch, i);
-            return;
-        }
+    for (const auto& route : routes_) {
+        const std::size_t index = route->batch.find(socket);
+        if (index == route->batch.size()) continue;
+        say_gone(*route, route->batch.number(), index);
+        settle(*route, index);
+        return;
     }
 }
 
-void Departures::look_for_destinations() {
-    next_look_ = worker_.gateway().now() + kLook;
+void Departures::look_for_workers() {
     const auto pids = Rendezvous::others(directory_, ngx_pid);
     if (!pids) return;
     for (const pid_t pid : *pids) {
-        const bool known = std::ranges::any_of(destinations_, [pid](const auto& one) { return one->pid == pid; });
-        if (known) continue;
+        if (!destinations_.wants(pid)) continue;
         auto channel = Rendezvous::connect(directory_, pid);
         if (!channel) continue;
-        auto destination = std::make_unique<Destination>();
-        destination->pid = pid;
         MoveChannel::Events& events = *this;
+        std::unique_ptr<MoveChannel> watched;
         try {
-            destination->channel = std::make_unique<MoveChannel>(std::move(*channel), events, cycle_);
+            watched = std::make_unique<MoveChannel>(std::move(*channel), events, cycle_);
         } catch (const std::runtime_error&) {
             return;  // this worker has no connection left for it, which nginx has logged; it may at the next look
         }
-        destinations_.push_back(std::move(destination));
-        say_hello(*destinations_.back());
+        routes_.push_back(std::make_unique<Route>(destinations_.add(pid), std::move(watched)));
+        say_hello(*routes_.back());
     }
 }
 
-void Departures::say_hello(Destination& destination) {
+void Departures::say_hello(Route& route) {
     v1::MoveFrame frame;
     v1::MoveHello& hello = *frame.mutable_hello();
     hello.set_version(kMoveVersion);
     hello.set_software(WEFT_VERSION);
     hello.set_generation(generation_);
     hello.set_incarnation(worker_.gateway().incarnation());
-    destination.channel->send(frame);
+    route.channel->send(frame);
 }
 
 void Departures::run() {
-    if (!begun_) return;
-    // Those that have gone are kept by name, so that nobody asks them again.
-    for (const auto& destination : destinations_) {
-        if (destination->closed && destination->channel) destination->channel.reset();
-    }
+    if (!destinations_.begun()) return;
+    // By name those that have gone stay known, so that nobody asks them again.
+    std::erase_if(routes_, [](const auto& route) { return route->worker.closed && route->batch.empty(); });
     go_on();
 }
 
 void Departures::go_on() {
     if (pending_.empty()) return;
     const Instant now = worker_.gateway().now();
-    if (now >= next_look_) {
-        look_for_destinations();
-        for (const auto& destination : destinations_) {
-            if (!destination->closed && !destination->ready) say_hello(*destination);
+    if (destinations_.look(now)) {
+        look_for_workers();
+        for (const auto& route : routes_) {
+            if (!route->worker.closed && !route->worker.ready) say_hello(*route);
         }
     }
     if (worker_.gateway().links_mark()) {
         while (!pending_.empty()) {
-            Destination* const destination = least_loaded();
-            if (destination == nullptr) break;
+            Route* const route = next_route();
+            if (route == nullptr) break;
             const std::size_t before = pending_.size();
-            announce(*destination);
+            announce(*route);
             if (pending_.size() == before) break;
         }
     }
-    const bool anybody_ready = std::ranges::any_of(
-        destinations_, [](const auto& destination) { return destination->ready && !destination->closed; });
-    if (!anybody_ready && now < began_at_ + kReloadPatience && expects_anybody()) {
-        give_up_at_ = now + kPatience;
-    }
-    if (now < give_up_at_ && expects_anybody()) return;
+    if (!destinations_.give_up(now, [this] { return others_come(); })) return;
     std::vector<Socket*> rest;
     rest.swap(pending_);
     for (Socket* socket : rest) stay(*socket);
 }
 
-Departures::Destination* Departures::least_loaded() noexcept {
-    Destination* best = nullptr;
-    for (const auto& destination : destinations_) {
-        if (destination->closed || !destination->ready || !destination->batch.sockets.empty()) continue;
-        if (best == nullptr || destination->load < best->load) best = destination.get();
-    }
-    return best;
+Departures::Route* Departures::next_route() noexcept {
+    const Destination* const next = destinations_.next();
+    const auto found = std::ranges::find_if(routes_, [next](const auto& route) { return &route->worker == next; });
+    return found == routes_.end() ? nullptr : found->get();
 }
 
 /// As many of those that wait as are at rest.
-void Departures::announce(Destination& destination) {
-    Batch& batch = destination.batch;
+void Departures::announce(Route& route) {
     v1::MoveFrame frame;
     v1::Leaving& leaving = *frame.mutable_leaving();
-    std::vector<Socket*> waiting;
+    std::vector<Socket*> going, waiting;
     std::size_t still = 0;
-    while (!pending_.empty() && batch.sockets.size() < kBatch && still < kMaxStill) {
+    while (!pending_.empty() && going.size() < kBatch && still < kMaxStill) {
         Socket& socket = *pending_.back();
         pending_.pop_back();
         Connection& client = socket.client();
         const Gateway::Movable movable = worker_.gateway().movable(client);
         v1::Leaver leaver;
-        if (movable == Gateway::Movable::never || !socket.can_move() || !client.describe(leaver)) {
+        if (movable == Gateway::Movable::never || !socket.can_move() || client.queue().bytes() > kMostUnsent ||
+            !client.describe(leaver)) {
             stay(socket);
             continue;
         }
@@ -174,166 +142,166 @@ void Departures::announce(Destination& destination) {
         leaver.set_address(std::string(socket.address()));
         Gateway::describe(client, leaver);
         *leaving.add_leavers() = std::move(leaver);
-        batch.sockets.push_back(&socket);
+        going.push_back(&socket);
     }
     pending_.insert(pending_.begin(), waiting.begin(), waiting.end());
-    if (batch.sockets.empty()) return;
-    batch.number = ++last_number_;
-    batch.stage = Batch::Stage::announced;
-    batch.marks = 0;
-    batch.left = batch.sockets.size();
-    leaving.set_number(batch.number);
-    destination.load += batch.left;
-    if (!destination.channel->send(frame)) abort(destination);
+    if (going.empty()) return;
+    leaving.set_number(++last_number_);
+    route.worker.load += going.size();
+    route.worker.busy = true;
+    route.batch.announce(last_number_, std::move(going));
+    if (!route.channel->send(frame)) abort(route);
 }
 
 void Departures::on_frame(MoveChannel& channel, v1::MoveFrame& frame, UniqueFd) {
-    Destination* const destination = destination_of(channel);
-    if (destination == nullptr) return;
+    Route* const route = route_of(channel);
+    if (route == nullptr) return;
     worker_.wake();
     switch (frame.body_case()) {
-        case v1::MoveFrame::kWelcome: {
-            const v1::MoveWelcome& welcome = frame.welcome();
-            const bool stranger = welcome.version() != kMoveVersion || welcome.software() != WEFT_VERSION;
-            if (stranger) {
-                ngx_log_error(NGX_LOG_NOTICE, cycle_->log, 0,
-                              "weft: connections don't move to worker %P, which is of another version: \"%s\"",
-                              destination->pid, welcome.software().c_str());
-            }
-            destination->ready = !stranger && welcome.state() == v1::MoveWelcome::READY;
-            destination->incarnation = welcome.incarnation();
-            destination->load = welcome.connections();
-            if (stranger || welcome.state() == v1::MoveWelcome::NEVER) destination->closed = true;
-            break;
-        }
-        case v1::MoveFrame::kAwaited: on_awaited(*destination, frame.awaited()); break;
-        case v1::MoveFrame::kTaken: on_taken(*destination, frame.taken()); break;
+        case v1::MoveFrame::kWelcome: on_welcome(*route, frame.welcome()); break;
+        case v1::MoveFrame::kAwaited: on_awaited(*route, frame.awaited()); break;
+        case v1::MoveFrame::kTaken: on_taken(*route, frame.taken()); break;
         default: return;
     }
     go_on();
 }
 
-void Departures::on_awaited(Destination& destination, const v1::Awaited& awaited) {
-    Batch& batch = destination.batch;
-    if (awaited.number() != batch.number || batch.stage != Batch::Stage::announced) return;
+void Departures::on_welcome(Route& route, const v1::MoveWelcome& welcome) {
+    using Answer = Destination::Answer;
+    const bool stranger = welcome.version() != kMoveVersion || welcome.software() != WEFT_VERSION;
+    if (stranger) {
+        ngx_log_error(NGX_LOG_NOTICE, cycle_->log, 0,
+                      "weft: connections don't move to worker %P, which is of another version: \"%s\"",
+                      route.worker.pid, welcome.software().c_str());
+    }
+    const bool never = stranger || welcome.state() == v1::MoveWelcome::NEVER;
+    route.incarnation = welcome.incarnation();
+    route.worker.on_answer(never                                       ? Answer::never
+                           : welcome.state() == v1::MoveWelcome::READY ? Answer::ready
+                                                                       : Answer::not_yet,
+                           welcome.connections());
+}
+
+void Departures::on_awaited(Route& route, const v1::Awaited& awaited) {
+    Batch& batch = route.batch;
+    if (!batch.is(awaited.number(), Batch::Stage::announced)) return;
     for (const v1::Awaited::Refusal& refusal : awaited.refusals()) {
-        if (refusal.index() >= batch.sockets.size() || batch.sockets[refusal.index()] == nullptr) continue;
-        Socket& socket = *batch.sockets[refusal.index()];
-        settle(batch, refusal.index());
+        Socket* const socket = batch.at(refusal.index());
+        if (socket == nullptr) continue;
+        settle(route, refusal.index());
         if (refusal.code() == 0) {
-            stay(socket);
+            stay(*socket);
         } else {
-            socket.client().end(static_cast<std::uint16_t>(refusal.code()), refusal.message());
+            socket->client().end(static_cast<std::uint16_t>(refusal.code()), refusal.message());
         }
     }
-    if (batch.sockets.empty()) return;
-    batch.stage = Batch::Stage::marking;
-    if (!worker_.gateway().mark(batch.number, destination.incarnation)) abort(destination);
+    if (batch.empty()) return;
+    batch.mark();
+    if (!worker_.gateway().mark(batch.number(), route.incarnation)) abort(route);
 }
 
 void Departures::on_marked(unsigned shard, const v1::Marked& marked) {
     if (marked.from() != worker_.gateway().incarnation()) return;
-    for (const auto& destination : destinations_) {
-        Batch& batch = destination->batch;
-        if (batch.sockets.empty() || batch.number != marked.number() || batch.stage != Batch::Stage::marking) continue;
+    for (const auto& route : routes_) {
+        Batch& batch = route->batch;
+        if (!batch.is(marked.number(), Batch::Stage::marking)) continue;
         if (marked.failed()) {
-            destination->ready = false;  // until it says so again
-            return abort(*destination);
+            route->worker.ready = false;  // until it says so again
+            return abort(*route);
         }
-        for (Socket* socket : batch.sockets) {
-            if (socket != nullptr) worker_.gateway().slip_out(socket->client(), shard);
+        for (std::size_t i = 0; i < batch.size(); ++i) {
+            if (Socket* const socket = batch.at(i)) worker_.gateway().slip_out(socket->client(), shard);
         }
-        if (++batch.marks == worker_.gateway().links()) send_all(*destination);
+        if (batch.on_marked(worker_.gateway().links())) send_all(*route);
         return;
     }
 }
 
 void Departures::on_link_lost() {
-    for (const auto& destination : destinations_) {
-        if (!destination->batch.sockets.empty() && destination->batch.stage == Batch::Stage::marking) {
-            abort(*destination);
-        }
+    for (const auto& route : routes_) {
+        if (!route->batch.empty() && route->batch.stage() == Batch::Stage::marking) abort(*route);
     }
 }
 
-void Departures::send_all(Destination& destination) {
-    Batch& batch = destination.batch;
-    batch.stage = Batch::Stage::sent;
+void Departures::send_all(Route& route) {
+    Batch& batch = route.batch;
     v1::MoveFrame frame;
-    for (std::size_t i = 0; i < batch.sockets.size(); ++i) {
-        if (batch.sockets[i] == nullptr) continue;
-        Socket& socket = *batch.sockets[i];
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+        if (batch.at(i) == nullptr) continue;
+        Socket& socket = *batch.at(i);
         Connection& client = socket.client();
         v1::Moved& moved = *frame.mutable_moved();
         moved.Clear();
-        moved.set_number(batch.number);
+        moved.set_number(batch.number());
         moved.set_index(static_cast<std::uint32_t>(i));
-        if (client.phase() != Connection::Phase::open) {  // it ends here
-            moved.set_gone(true);
-            destination.channel->send(frame);
-            settle(batch, i);
+        const bool open = client.phase() == Connection::Phase::open;  // else it ends here
+        if (open) {
+            client.pack(moved);
+            if (client.tally() != nullptr) static_cast<ConnectionRecord&>(*client.tally()).pack(*moved.mutable_tally());
+        }
+        if (!open || frame.ByteSizeLong() > kMaxMessage) {
+            say_gone(route, batch.number(), i);
+            settle(route, i);
+            if (open) send_away(socket);
             continue;
         }
-        client.pack(moved);
-        if (client.tally() != nullptr) static_cast<ConnectionRecord&>(*client.tally()).pack(*moved.mutable_tally());
         const int fd = socket.lend();
-        if (!destination.channel->send(frame, fd)) return;  // its end comes, and with it what is to become of them
+        if (!route.channel->send(frame, fd)) return;  // its end comes, and with it what is to become of them
     }
 }
 
-void Departures::on_taken(Destination& destination, const v1::Taken& taken) {
-    Batch& batch = destination.batch;
-    if (taken.number() != batch.number || batch.stage != Batch::Stage::sent || taken.index() >= batch.sockets.size() ||
-        batch.sockets[taken.index()] == nullptr) {
-        return;
-    }
-    Socket& socket = *batch.sockets[taken.index()];
-    settle(batch, taken.index());
-    give_up_at_ = worker_.gateway().now() + kPatience;
-    taken.refused() ? send_away(socket) : socket.leave_to_other();
+void Departures::on_taken(Route& route, const v1::Taken& taken) {
+    Socket* const socket = route.batch.at(taken.index());
+    if (!route.batch.is(taken.number(), Batch::Stage::sent) || socket == nullptr) return;
+    settle(route, taken.index());
+    destinations_.on_success(worker_.gateway().now());
+    taken.refused() ? send_away(*socket) : socket->leave_to_other();
 }
 
-void Departures::settle(Batch& batch, std::size_t index) noexcept {
-    batch.sockets[index] = nullptr;
-    if (--batch.left == 0) batch.sockets.clear();
+void Departures::say_gone(Route& route, std::uint64_t number, std::size_t index) {
+    v1::MoveFrame frame;
+    frame.mutable_moved()->set_number(number);
+    frame.mutable_moved()->set_index(static_cast<std::uint32_t>(index));
+    frame.mutable_moved()->set_gone(true);
+    route.channel->send(frame);
 }
 
-void Departures::abort(Destination& destination) {
-    Batch batch;
-    std::swap(batch, destination.batch);
-    for (std::size_t i = 0; i < batch.sockets.size(); ++i) {
-        if (batch.sockets[i] == nullptr) continue;
-        if (destination.channel && batch.stage != Batch::Stage::sent) {
-            v1::MoveFrame frame;
-            frame.mutable_moved()->set_number(batch.number);
-            frame.mutable_moved()->set_index(static_cast<std::uint32_t>(i));
-            frame.mutable_moved()->set_gone(true);
-            destination.channel->send(frame);
-        }
-        if (batch.stage != Batch::Stage::sent && batch.marks == 0) {
-            pending_.push_back(batch.sockets[i]);
+void Departures::settle(Route& route, std::size_t index) noexcept {
+    route.batch.settle(index);
+    route.worker.busy = !route.batch.empty();
+}
+
+void Departures::abort(Route& route) {
+    const Batch batch = std::exchange(route.batch, {});
+    route.worker.busy = false;
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+        Socket* const socket = batch.at(i);
+        if (socket == nullptr) continue;
+        if (batch.can_be_called_off()) say_gone(route, batch.number(), i);
+        if (batch.can_stay()) {
+            pending_.push_back(socket);
         } else {
-            send_away(*batch.sockets[i]);
+            send_away(*socket);
         }
     }
 }
 
 void Departures::on_end(MoveChannel& channel, std::string_view why) {
-    Destination* const destination = destination_of(channel);
-    if (destination == nullptr) return;
+    Route* const route = route_of(channel);
+    if (route == nullptr) return;
     worker_.wake();
-    if (!destination->batch.sockets.empty()) {
+    if (!route->batch.empty()) {
         ngx_log_error(NGX_LOG_WARN, cycle_->log, 0, "weft: worker %P does not take %uz connections: %*s",
-                      destination->pid, destination->batch.left, why.size(), why.data());
+                      route->worker.pid, route->batch.left(), why.size(), why.data());
     }
-    destination->closed = true;
-    abort(*destination);
+    route->worker.closed = true;
+    abort(*route);
 }
 
-Departures::Destination* Departures::destination_of(const MoveChannel& channel) noexcept {
-    const auto found = std::ranges::find_if(
-        destinations_, [&channel](const auto& destination) { return destination->channel.get() == &channel; });
-    return found == destinations_.end() ? nullptr : found->get();
+Departures::Route* Departures::route_of(const MoveChannel& channel) noexcept {
+    const auto found =
+        std::ranges::find_if(routes_, [&channel](const auto& route) { return route->channel.get() == &channel; });
+    return found == routes_.end() ? nullptr : found->get();
 }
 
 void Departures::stay(Socket& socket) {

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "move/destinations.hpp"
+#include "move/move_batch.hpp"
 #include "ngx/move_channel.hpp"
 #include "ngx/socket.hpp"
 
@@ -13,13 +15,12 @@ namespace weft {
 
 class Departures final : private MoveChannel::Events {
 public:
-    static constexpr std::size_t kBatch = 64;  // connections that go at one moment, to one worker
+    static constexpr std::size_t kBatch = kMostLeavers;  // connections that go at one moment, to one worker
     // Those that are on their way hold still. So only so many do at a time, and their clients don't wait for long.
     static constexpr std::size_t kMaxStill = 256;
-    /// How long a connection that is never at rest, or that nobody takes, is tried before it is drained instead.
-    static constexpr std::chrono::milliseconds kPatience{5'000};
-    /// How long a reload's new workers are waited for while none of them is ready.
-    static constexpr std::chrono::milliseconds kReloadPatience{20'000};
+    /// Bytes that may wait for a client which moves: one message to the other worker takes all of them, and what is
+    /// half read besides.
+    static constexpr std::size_t kMostUnsent = kMaxMessage / 2;
 
     Departures(Worker& worker, ngx_cycle_t* cycle, std::string directory, std::uint64_t generation);
     ~Departures() override;
@@ -36,41 +37,37 @@ public:
     void on_link_lost();
 
 private:
-    struct Batch {
-        std::uint64_t number = 0;
-        std::vector<Socket*> sockets;  // by their index in Leaving; null: no more ours to care for
-        enum class Stage : std::uint8_t { announced, marking, sent } stage = Stage::announced;
-        unsigned marks = 0;  // that have come
-        std::size_t left = 0;
-    };
-    struct Destination {
-        pid_t pid = 0;
+    using Batch = MoveBatch<Socket>;
+    struct Route {  // to another worker
+        Route(Destination& worker, std::unique_ptr<MoveChannel> channel)
+            : worker(worker), channel(std::move(channel)) {}
+
+        Destination& worker;
         std::unique_ptr<MoveChannel> channel;
         std::uint64_t incarnation = 0;
-        std::uint64_t load = 0;  // connections
-        bool ready = false;
-        bool closed = false;
-        Batch batch;  // without sockets: none is under way
+        Batch batch;
     };
 
     void on_frame(MoveChannel& channel, v1::MoveFrame& frame, UniqueFd fd) override;
     void on_end(MoveChannel& channel, std::string_view why) override;
 
     void go_on();
-    /// Whether somebody is there who takes connections, or is to come.
-    [[nodiscard]] bool expects_anybody() const;
-    Destination* destination_of(const MoveChannel& channel) noexcept;
-    void look_for_destinations();
-    void say_hello(Destination& destination);
-    Destination* least_loaded() noexcept;
-    void announce(Destination& destination);
-    void on_awaited(Destination& destination, const v1::Awaited& awaited);
-    void send_all(Destination& destination);
-    void on_taken(Destination& destination, const v1::Taken& taken);
+    Route* route_of(const MoveChannel& channel) noexcept;
+    /// To the worker that the next connections go to; null: there is none.
+    Route* next_route() noexcept;
+    void look_for_workers();
+    void say_hello(Route& route);
+    void announce(Route& route);
+    void on_welcome(Route& route, const v1::MoveWelcome& welcome);
+    void on_awaited(Route& route, const v1::Awaited& awaited);
+    void send_all(Route& route);
+    void on_taken(Route& route, const v1::Taken& taken);
     /// The batch doesn't go by this way: what has left some of its channels can't stay here, the rest is tried again.
-    void abort(Destination& destination);
+    void abort(Route& route);
+    /// One of a batch isn't coming any more.
+    static void say_gone(Route& route, std::uint64_t number, std::size_t index);
     /// One of a batch is done with.
-    void settle(Batch& batch, std::size_t index) noexcept;
+    static void settle(Route& route, std::size_t index) noexcept;
     /// It is served here until it is drained.
     void stay(Socket& socket);
     /// It can't be served any more without a loss: the client is to come back.
@@ -81,13 +78,10 @@ private:
     std::string directory_;
     std::uint64_t generation_;
     std::string other_master_;  // the file that is there as long as two masters are
-    std::vector<std::unique_ptr<Destination>> destinations_;
+    Destinations destinations_;
+    std::vector<std::unique_ptr<Route>> routes_;
     std::vector<Socket*> pending_;
     std::uint64_t last_number_ = 0;
-    Instant next_look_{};
-    Instant give_up_at_{};
-    Instant began_at_{};
-    bool begun_ = false;
 };
 
 }  // namespace weft

@@ -3,6 +3,7 @@
 #include <span>
 #include <string>
 
+#include "gateway/leaver.hpp"
 #include "ngx/conf_values.hpp"
 #include "ngx/rate_values.hpp"
 #include "ngx/settings.hpp"
@@ -11,7 +12,6 @@ namespace weft {
 
 namespace {
 
-constexpr ngx_uint_t kMostSubscriptions = 100'000;  // leaving a channel looks through them
 constexpr ngx_msec_t kLeastFirst = 1'000;
 constexpr ngx_msec_t kMostFirst = 600'000;  // until then there is no heartbeat
 constexpr ngx_uint_t kLeastDepth = 2;       // a message and its payload
@@ -90,7 +90,7 @@ char* set_ip_rate(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
 }
 
 char* set_subscriptions(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
-    return set_number(cf, limits_of(conf).subscriptions, 1, kMostSubscriptions);
+    return set_number(cf, limits_of(conf).subscriptions, 1, ngx_uint_t{kMostSubscriptions});
 }
 
 char* set_pending_rpcs(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {

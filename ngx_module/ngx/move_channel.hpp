@@ -4,13 +4,14 @@
 
 #include <string_view>
 
-#include "handover/fd_channel.hpp"
+#include "move/fd_channel.hpp"
 #include "ngx/ngx.hpp"
 #include "weft/v1/move.pb.h"
 
 namespace weft {
 
 inline constexpr std::uint32_t kMoveVersion = 1;
+inline constexpr std::size_t kMostLeavers = 64;  // connections of one Leaving
 
 class MoveChannel {
 public:

@@ -4,7 +4,7 @@
 
 #include <functional>
 
-#include "handover/rendezvous.hpp"
+#include "move/rendezvous.hpp"
 #include "ngx/conf_values.hpp"
 #include "ngx/zone.hpp"
 

@@ -1,4 +1,4 @@
-// What a peer of a handover sends, cut as the first byte says: the frames are the same as those of a reader that has
+// What the other end of a move sends, cut as the first byte says: the frames are the same as those of a reader that has
 // all of it at once.
 #include <algorithm>
 #include <cstdint>
@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "handover/fd_frame.hpp"
+#include "move/fd_frame.hpp"
 #include "support/require.hpp"
 
 namespace {

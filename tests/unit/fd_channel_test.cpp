@@ -1,4 +1,4 @@
-#include "handover/fd_channel.hpp"
+#include "move/fd_channel.hpp"
 
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "unit/handover_fixture.hpp"
+#include "unit/move_fixture.hpp"
 
 namespace weft {
 namespace {

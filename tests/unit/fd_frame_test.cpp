@@ -1,4 +1,4 @@
-#include "handover/fd_frame.hpp"
+#include "move/fd_frame.hpp"
 
 #include <gtest/gtest.h>
 

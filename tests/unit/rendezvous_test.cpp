@@ -1,4 +1,4 @@
-#include "handover/rendezvous.hpp"
+#include "move/rendezvous.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-#include "unit/handover_fixture.hpp"
+#include "unit/move_fixture.hpp"
 
 namespace weft {
 namespace {
