@@ -37,7 +37,7 @@ std::string time_text(std::int64_t unix_ms) {
 void print(const v1::ClientInfo& client, bool json) {
     if (json) {
         std::string line;
-        append_client(line, client);
+        append_object(line, [&](ObjectWriter& out) { write_client(out, client); });
         std::cout << line << '\n';
         return;
     }

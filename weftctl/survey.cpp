@@ -84,7 +84,7 @@ void list_nodes(const NodesOptions& options) {
     for (const v1::NodeInfo& node : page.nodes()) {
         if (options.json) {
             std::string line;
-            append_node(line, node);
+            append_object(line, [&](ObjectWriter& out) { write_node(out, node); });
             std::cout << line << '\n';
         } else if (node.up()) {
             std::cout << node.node() << "\tyes\t" << node.software() << '\t' << node.uptime_ms() / 1000 << "s\t"

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "broker/broker.hpp"
+#include "weft/link_session.hpp"
 
 namespace {
 
@@ -29,21 +30,32 @@ struct Node {
     explicit Node(BrokerSettings settings = {})
         : broker(
               std::move(settings), [this] { return ++random; }, out) {}
-    void give(LinkId link, const std::string& bytes) {
-        frame.ParseFromString(bytes);
-        broker.on_frame(link, frame, kNow, kWall);
+    void give(LinkId link, const std::string& batch) {
+        const bool parsed = parser.parse(batch);
+        for (std::size_t i = 0; parsed && i < parser.frames(); ++i) {
+            broker.on_frame(link, *parser.frame(i), kNow, kWall);
+        }
     }
 
     std::uint64_t random = 1;
     Counted out;
     Broker broker;
-    v1::Frame frame;
+    BatchParser parser;
 };
+
+/// As it comes over a link, alone in its batch.
+std::string batch_of(const v1::Frame& frame) {
+    BatchQueue queue;
+    std::string batch;
+    queue.push(frame.SerializeAsString());
+    queue.pop(batch, 1, 0);
+    return batch;
+}
 
 std::string subscribe(const std::string& channel) {
     v1::Frame frame;
     frame.mutable_subscribe()->set_channel(channel);
-    return frame.SerializeAsString();
+    return batch_of(frame);
 }
 
 std::string publish(const std::string& channel, std::size_t size) {
@@ -53,7 +65,7 @@ std::string publish(const std::string& channel, std::size_t size) {
     frame.mutable_publish()->set_data('"' + std::string(size - 2, 'x') + '"');
     frame.mutable_publish()->mutable_publisher()->set_user("ada");
     frame.mutable_publish()->mutable_publisher()->set_client_id(1);
-    return frame.SerializeAsString();
+    return batch_of(frame);
 }
 
 void use_rules(Broker& broker, std::uint32_t count) {

@@ -131,8 +131,11 @@ struct JsonCodec::Parser {
         if (!member.given()) return true;
         if (!member.is_string) return refuse(field, "not a string", rule.form);
         const std::string_view text = plain(member);
-        error = check_text(rule, text);
-        if (!error.empty()) return false;
+        // Not straight into `error`: that would be assigned an empty string for each field of each message.
+        if (std::string problem = check_text(rule, text); !problem.empty()) {
+            error = std::move(problem);
+            return false;
+        }
         value = text;
         return true;
     }

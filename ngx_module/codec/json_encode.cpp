@@ -78,7 +78,7 @@ void write(ObjectWriter& payload, const event::Event& frame) {
 
 void write(ObjectWriter& payload, const event::History& frame) {
     payload.string("channel", frame.channel);
-    std::string& out = payload.member("events");
+    JsonOutput& out = payload.member("events");
     out += '[';
     for (const event::Event& event : frame.events) {
         if (&event != frame.events.data()) out += ',';
@@ -102,7 +102,7 @@ void write(ObjectWriter& payload, const event::Signal& frame) {
 void write(ObjectWriter& payload, const event::Members& frame) {
     payload.string("channel", frame.channel);
     if (frame.listed) {
-        std::string& out = payload.member("members");
+        JsonOutput& out = payload.member("members");
         out += '[';
         for (const Member& member : frame.members) {
             if (&member != frame.members.data()) out += ',';
@@ -169,17 +169,17 @@ std::size_t likely_size(const ServerFrame& frame) {
 
 void JsonCodec::encode(const ServerFrame& frame, std::string& out) const {
     out.reserve(out.size() + likely_size(frame));
-    std::visit(
-        [&](const auto& body) {
-            ObjectWriter envelope(out);
-            envelope.string("type", name_of(body));
-            if (!frame.id.empty()) envelope.string("id", frame.id);
-            ObjectWriter payload(envelope.member("payload"));
-            write(payload, body);
-            payload.end();
-            envelope.end();
-        },
-        frame.body);
+    append_object(out, [&](ObjectWriter& envelope) {
+        std::visit(
+            [&](const auto& body) {
+                envelope.string("type", name_of(body));
+                if (!frame.id.empty()) envelope.string("id", frame.id);
+                ObjectWriter payload(envelope.member("payload"));
+                write(payload, body);
+                payload.end();
+            },
+            frame.body);
+    });
 }
 
 }  // namespace weft

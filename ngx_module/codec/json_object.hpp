@@ -1,15 +1,12 @@
 // Objects of JSON text: picking members out of one, writing one.
 #pragma once
 
-#include <array>
-#include <charconv>
 #include <span>
 #include <string>
 #include <string_view>
 
-#include "codec/json_codec.hpp"
+#include "codec/json_output.hpp"
 #include "codec/json_scanner.hpp"
-#include "codec/text_rules.hpp"
 
 namespace weft {
 
@@ -34,33 +31,27 @@ bool pick_members(JsonScanner& scanner, std::span<const std::string_view> names,
 /// Writes the members of one object, with the commas between them.
 class ObjectWriter {
 public:
-    explicit ObjectWriter(std::string& out) : out_(out) { out_ += '{'; }
+    explicit ObjectWriter(JsonOutput& out) : out_(out) { out_ += '{'; }
     void end() { out_ += '}'; }
 
-    /// `name` goes out as it is.
-    std::string& member(std::string_view name) {
-        if (!first_) out_ += ',';
+    /// Up to the value, which the caller writes.
+    [[gnu::always_inline]] JsonOutput& member(std::string_view name) {
+        out_.name(name, !first_);
         first_ = false;
-        out_ += '"';
-        out_ += name;
-        out_ += "\":";
         return out_;
     }
 
-    void string(std::string_view name, std::string_view value) { append_json_string(member(name), value); }
-    void json(std::string_view name, Json value) { member(name) += value; }
-    void boolean(std::string_view name, bool value) { member(name) += value ? "true" : "false"; }
-    void time(std::string_view name, WallTime value) {
-        member(name) += '"';
-        append_timestamp(out_, value);
-        out_ += '"';
+    [[gnu::always_inline]] void string(std::string_view name, std::string_view value) { member(name).string(value); }
+    [[gnu::always_inline]] void json(std::string_view name, Json value) { member(name) += value; }
+    [[gnu::always_inline]] void boolean(std::string_view name, bool value) {
+        member(name) += value ? Json("true") : Json("false");
     }
+    [[gnu::always_inline]] void time(std::string_view name, WallTime value) { member(name).time(value); }
+    [[gnu::always_inline]] void hex(std::string_view name, std::uint64_t id) { member(name).hex(id); }
 
     template <typename Number>
-    void number(std::string_view name, Number value) {
-        char text[32];
-        const auto end = std::to_chars(text, text + sizeof text, value).ptr;
-        member(name).append(text, static_cast<std::size_t>(end - text));
+    [[gnu::always_inline]] void number(std::string_view name, Number value) {
+        member(name).number(value);
     }
 
     void code(Code code) {
@@ -69,11 +60,20 @@ public:
     }
 
     void client_id(std::uint64_t id) { hex("client_id", id); }
-    void hex(std::string_view name, std::uint64_t id) { string(name, HexId(id).view()); }
 
 private:
-    std::string& out_;
+    JsonOutput& out_;
     bool first_ = true;
 };
+
+/// Appends the object whose members `write` writes, given an ObjectWriter.
+template <class Write>
+void append_object(std::string& out, Write write) {
+    JsonOutput json(out);
+    ObjectWriter object(json);
+    write(object);
+    object.end();
+    json.flush();
+}
 
 }  // namespace weft

@@ -108,9 +108,7 @@ struct RoomsCodec::Parser {
         const JsonValue& said = detail == kMessageId ? either(kMessageId, kMessageIdCamel) : values[detail];
         if (detail != kFields && said.given()) {
             data.clear();
-            ObjectWriter object(data);
-            object.json(kNames[detail], said.json());
-            object.end();
+            append_object(data, [&](ObjectWriter& object) { object.json(kNames[detail], said.json()); });
             signal.data = data;
         }
         return to_channel(prefix, signal.channel);
@@ -275,7 +273,7 @@ public:
     bool operator()(const event::Members& frame) {
         return write("room_members", [&](ObjectWriter& payload) {
             room(payload, frame.channel);
-            std::string& out = payload.member("members");
+            JsonOutput& out = payload.member("members");
             out += '[';
             for (const Member& member : frame.members) {
                 if (&member != frame.members.data()) out += ',';
@@ -314,21 +312,24 @@ public:
 private:
     template <class Write>
     bool write(std::string_view type, Write payload_of) {
-        ObjectWriter envelope(out_);
-        envelope.string("type", type);
-        ObjectWriter payload(envelope.member("payload"));
-        payload_of(payload);
-        payload.end();
-        const bool named = !id_.empty() && id_ != kUnnamed;
-        if (named || !message_id_.empty() || time_) {
-            ObjectWriter metadata(envelope.member("metadata"));
-            if (!message_id_.empty()) metadata.string("message_id", message_id_);
-            if (time_) metadata.time("timestamp", *time_);
-            if (named) metadata.string("correlation_id", id_);
-            metadata.end();
-        }
-        envelope.end();
+        append_object(out_, [&](ObjectWriter& envelope) {
+            envelope.string("type", type);
+            ObjectWriter payload(envelope.member("payload"));
+            payload_of(payload);
+            payload.end();
+            write_metadata(envelope);
+        });
         return true;
+    }
+
+    void write_metadata(ObjectWriter& envelope) {
+        const bool named = !id_.empty() && id_ != kUnnamed;
+        if (!named && message_id_.empty() && !time_) return;
+        ObjectWriter metadata(envelope.member("metadata"));
+        if (!message_id_.empty()) metadata.string("message_id", message_id_);
+        if (time_) metadata.time("timestamp", *time_);
+        if (named) metadata.string("correlation_id", id_);
+        metadata.end();
     }
 
     void room(ObjectWriter& payload, std::string_view channel) {

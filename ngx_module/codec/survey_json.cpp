@@ -1,11 +1,8 @@
 #include "codec/survey_json.hpp"
 
-#include "codec/json_object.hpp"
-
 namespace weft {
 
-void append_node(std::string& json, const v1::NodeInfo& node) {
-    ObjectWriter out(json);
+void write_node(ObjectWriter& out, const v1::NodeInfo& node) {
     out.string("node", node.node());
     out.boolean("up", node.up());
     if (node.up()) {
@@ -21,12 +18,10 @@ void append_node(std::string& json, const v1::NodeInfo& node) {
         out.number("delivered", node.delivered());
         out.number("history_bytes", node.history_bytes());
     }
-    out.end();
 }
 
-void append_client(std::string& json, const v1::ClientInfo& client) {
+void write_client(ObjectWriter& out, const v1::ClientInfo& client) {
     const auto time = [](std::int64_t ms) { return WallTime(std::chrono::milliseconds(ms)); };
-    ObjectWriter out(json);
     out.client_id(client.client_id());
     if (!client.user().empty()) out.string("user", client.user());
     out.string("node", client.node());
@@ -36,7 +31,6 @@ void append_client(std::string& json, const v1::ClientInfo& client) {
     if (client.expires_ms() != 0) out.time("expires_at", time(client.expires_ms()));
     out.number("subscriptions", client.subscriptions());
     out.number("queued_bytes", client.queued_bytes());
-    out.end();
 }
 
 }  // namespace weft

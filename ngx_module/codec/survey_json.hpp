@@ -1,16 +1,15 @@
 // Nodes and connections as JSON: what HTTP, clients and weftctl are told of them alike.
 #pragma once
 
-#include <string>
-
+#include "codec/json_object.hpp"
 #include "weft/v1/link.pb.h"
 
 namespace weft {
 
-/// Appends an object; of a node that isn't up, its name alone.
-void append_node(std::string& json, const v1::NodeInfo& node);
+/// Writes the members of a node's object; of one that isn't up, its name alone.
+void write_node(ObjectWriter& out, const v1::NodeInfo& node);
 
-/// Appends an object, without members for what isn't known or there is none of.
-void append_client(std::string& json, const v1::ClientInfo& client);
+/// Writes the members of a connection's object, but for what isn't known or there is none of.
+void write_client(ObjectWriter& out, const v1::ClientInfo& client);
 
 }  // namespace weft

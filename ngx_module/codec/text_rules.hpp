@@ -1,8 +1,10 @@
 // What the texts in a command must keep to, in whatever spelling they come.
 #pragma once
 
+#include <array>
 #include <charconv>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -57,8 +59,13 @@ std::string quoted(std::string_view text);
 /// 16 hex digits, as client and member ids are written.
 class HexId {
 public:
-    explicit HexId(std::uint64_t id) noexcept {
-        for (int i = 15; i >= 0; --i, id >>= 4) digits_[i] = "0123456789abcdef"[id & 15];
+    static constexpr std::size_t kSize = 16;  // digits
+
+    explicit HexId(std::uint64_t id) noexcept { write(id, digits_); }
+
+    /// Writes kSize digits to `out`.
+    static void write(std::uint64_t id, char* out) noexcept {
+        for (int i = kSize - 2; i >= 0; i -= 2, id >>= 8) std::memcpy(out + i, kPairs.data() + 2 * (id & 0xff), 2);
     }
     [[nodiscard]] std::string_view view() const noexcept { return {digits_, sizeof digits_}; }
 
@@ -72,7 +79,14 @@ public:
     }
 
 private:
-    char digits_[16];
+    /// The digits of each byte: an id is written a byte at a time, in every publication.
+    static constexpr auto kPairs = [] {
+        std::array<char, 512> pairs{};
+        for (std::size_t i = 0; i < pairs.size(); ++i) pairs[i] = "0123456789abcdef"[i % 2 == 0 ? i / 32 : i / 2 % 16];
+        return pairs;
+    }();
+
+    char digits_[kSize];
 };
 
 }  // namespace weft

@@ -23,7 +23,7 @@ std::optional<Action> action_of(const ApiCommand& command) noexcept {
     return std::nullopt;
 }
 
-void write_part(std::string& out, std::string_view channel, const ApiAnswer& answer) {
+void write_part(JsonOutput& out, std::string_view channel, const ApiAnswer& answer) {
     ObjectWriter object(out);
     if (!channel.empty()) object.string("channel", channel);
     object.number("status", answer.status);
@@ -37,16 +37,16 @@ ApiAnswer write_list(std::size_t count, Failed failed, Write write) {
     ApiAnswer all{kOk, {}, {}};
     std::size_t failures = 0;
     for (std::size_t i = 0; i < count; ++i) failures += failed(i) ? 1 : 0;
-    ObjectWriter object(all.json);
-    object.number("failed", failures);
-    std::string& list = object.member("answers");
-    list += '[';
-    for (std::size_t i = 0; i < count; ++i) {
-        if (i != 0) list += ',';
-        write(i, list);
-    }
-    list += ']';
-    object.end();
+    append_object(all.json, [&](ObjectWriter& object) {
+        object.number("failed", failures);
+        JsonOutput& list = object.member("answers");
+        list += '[';
+        for (std::size_t i = 0; i < count; ++i) {
+            if (i != 0) list += ',';
+            write(i, list);
+        }
+        list += ']';
+    });
     return all;
 }
 
@@ -73,12 +73,12 @@ unsigned http_status(Code code) noexcept {
 
 ApiAnswer api_error(const event::Error& error, std::string_view channel) {
     ApiAnswer answer{http_status(error.code), {}, error.retry_after};
-    ObjectWriter out(answer.json);
-    out.code(error.code);
-    out.string("message", error.message);
-    if (!channel.empty()) out.string("channel", channel);
-    if (error.retry_after.count() > 0) out.number("retry_after_ms", error.retry_after.count());
-    out.end();
+    append_object(answer.json, [&](ObjectWriter& out) {
+        out.code(error.code);
+        out.string("message", error.message);
+        if (!channel.empty()) out.string("channel", channel);
+        if (error.retry_after.count() > 0) out.number("retry_after_ms", error.retry_after.count());
+    });
     return answer;
 }
 
@@ -178,7 +178,7 @@ ApiAnswer ApiCall::whole() const {
     const auto broadcast = [this](std::size_t first, std::size_t count) {
         return write_list(
             count, [&](std::size_t i) { return parts_[first + i].answer.status >= 300; },
-            [&](std::size_t i, std::string& out) {
+            [&](std::size_t i, JsonOutput& out) {
                 write_part(out, parts_[first + i].channel, parts_[first + i].answer);
             });
     };
@@ -192,7 +192,7 @@ ApiAnswer ApiCall::whole() const {
     }
     return write_list(
         answers.size(), [&](std::size_t i) { return answers[i].status >= 300; },
-        [&](std::size_t i, std::string& out) { write_part(out, {}, answers[i]); });
+        [&](std::size_t i, JsonOutput& out) { write_part(out, {}, answers[i]); });
 }
 
 }  // namespace weft

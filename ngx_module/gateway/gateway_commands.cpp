@@ -10,7 +10,7 @@ namespace weft {
 namespace {
 
 void set_publisher(v1::Publisher& publisher, const Connection& connection) {
-    publisher.set_user(std::string(connection.user()));
+    publisher.mutable_user()->assign(connection.user());
     publisher.set_client_id(connection.client_id());
 }
 

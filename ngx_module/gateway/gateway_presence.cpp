@@ -182,12 +182,12 @@ void Gateway::on_members_page(ShardLink& link, const v1::MembersPage& page) {
     ServerFrame frame;
     if (request.kind == Request::Kind::member_stats) {
         std::string result;
-        ObjectWriter out(result);
-        out.string("channel", request.channel);
-        out.number("count", page.count());
-        const ChannelRule* const rule = rules_.find(request.channel);
-        if (rule == nullptr || !rule->presence_counts) out.number("users", page.users());
-        out.end();
+        append_object(result, [&](ObjectWriter& out) {
+            out.string("channel", request.channel);
+            out.number("count", page.count());
+            const ChannelRule* const rule = rules_.find(request.channel);
+            if (rule == nullptr || !rule->presence_counts) out.number("users", page.users());
+        });
         frame.body = event::RpcResponse{result};
         return answer(request, frame);
     }

@@ -11,11 +11,11 @@ namespace {
 
 void write_names(ObjectWriter& out, std::string_view member,
                  const google::protobuf::RepeatedPtrField<std::string>& names) {
-    std::string& text = out.member(member);
+    JsonOutput& text = out.member(member);
     text += '[';
     for (const std::string& name : names) {
         if (&name != &names.Get(0)) text += ',';
-        append_json_string(text, name);
+        text.string(name);
     }
     text += ']';
 }
@@ -27,13 +27,10 @@ void write_end(ObjectWriter& out, const Page& page, std::string_view next) {
     if (!next.empty()) out.string("next", next);
     write_names(out, "nodes", page.nodes());
     write_names(out, "missing", page.missing());
-    out.end();
 }
 
-std::string write_channels(const v1::ChannelsPage& page) {
-    std::string json;
-    ObjectWriter out(json);
-    std::string& list = out.member("channels");
+void write_channels(ObjectWriter& out, const v1::ChannelsPage& page) {
+    JsonOutput& list = out.member("channels");
     list += '[';
     for (const auto& entry : page.channels()) {
         if (&entry != &page.channels(0)) list += ',';
@@ -44,36 +41,32 @@ std::string write_channels(const v1::ChannelsPage& page) {
     }
     list += ']';
     write_end(out, page, page.horizon());
-    return json;
 }
 
-std::string write_clients(const v1::ClientsPage& page) {
-    std::string json;
-    ObjectWriter out(json);
-    std::string& list = out.member("clients");
+void write_clients(ObjectWriter& out, const v1::ClientsPage& page) {
+    JsonOutput& list = out.member("clients");
     list += '[';
     for (const v1::ClientInfo& client : page.clients()) {
         if (&client != &page.clients(0)) list += ',';
-        append_client(list, client);
+        ObjectWriter object(list);
+        write_client(object, client);
+        object.end();
     }
     list += ']';
     const HexId horizon(page.horizon());
     write_end(out, page, page.horizon() == 0 ? std::string_view() : horizon.view());
-    return json;
 }
 
-std::string write_nodes(const v1::NodesPage& page) {
-    std::string json;
-    ObjectWriter out(json);
-    std::string& list = out.member("nodes");
+void write_nodes(ObjectWriter& out, const v1::NodesPage& page) {
+    JsonOutput& list = out.member("nodes");
     list += '[';
     for (const v1::NodeInfo& node : page.nodes()) {
         if (&node != &page.nodes(0)) list += ',';
-        append_node(list, node);
+        ObjectWriter object(list);
+        write_node(object, node);
+        object.end();
     }
     list += ']';
-    out.end();
-    return json;
 }
 
 void read_clients(Parameters& parameters, Survey& survey) {
@@ -139,14 +132,16 @@ void write_question(const Survey& survey, std::uint64_t number, v1::Frame& quest
 }
 
 std::string survey_result(const Survey& survey) {
-    switch (survey.kind) {
-        case Survey::Kind::channels: return write_channels(survey.page.channels_page());
-        case Survey::Kind::clients: return write_clients(survey.page.clients_page());
-        case Survey::Kind::nodes: return write_nodes(survey.page.nodes_page());
-        case Survey::Kind::node: break;
-    }
     std::string json;
-    if (survey.page.nodes_page().nodes_size() > 0) append_node(json, survey.page.nodes_page().nodes(0));
+    if (survey.kind == Survey::Kind::node && survey.page.nodes_page().nodes_size() == 0) return json;
+    append_object(json, [&](ObjectWriter& out) {
+        switch (survey.kind) {
+            case Survey::Kind::channels: return write_channels(out, survey.page.channels_page());
+            case Survey::Kind::clients: return write_clients(out, survey.page.clients_page());
+            case Survey::Kind::nodes: return write_nodes(out, survey.page.nodes_page());
+            case Survey::Kind::node: return write_node(out, survey.page.nodes_page().nodes(0));
+        }
+    });
     return json;
 }
 

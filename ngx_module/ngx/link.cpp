@@ -1,5 +1,7 @@
 #include "ngx/link.hpp"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <csignal>
 
@@ -26,11 +28,31 @@ private:
     sigset_t before_{};
 };
 
+/// ZeroMQ's thread inherits this, too: under SCHED_BATCH (sched(7)) the kernel doesn't take the core away from a worker
+/// as soon as it has handed something over, where both have one core. What an operator chose stays.
+class BatchScheduled {
+public:
+    BatchScheduled() {
+        const sched_param none{};
+        changed_ = sched_getscheduler(0) == SCHED_OTHER && sched_setscheduler(0, SCHED_BATCH, &none) == 0;
+    }
+    ~BatchScheduled() {
+        const sched_param none{};
+        if (changed_) sched_setscheduler(0, SCHED_OTHER, &none);
+    }
+    BatchScheduled(const BatchScheduled&) = delete;
+    BatchScheduled& operator=(const BatchScheduled&) = delete;
+
+private:
+    bool changed_;
+};
+
 }  // namespace
 
 Link::Link(std::string address, Gateway& gateway, ngx_cycle_t* cycle)
     : address_(std::move(address)), gateway_(gateway), cycle_(cycle), context_(1) {
     const SignalsBlocked blocked;
+    const BatchScheduled batch;
     sockets_.push_back(std::make_unique<LinkSocket>(context_, address_, 0, *this, gateway_, cycle_));
 }
 

@@ -1,21 +1,16 @@
 #include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/wire_format_lite.h>
 
 #include "weft/link_session.hpp"
+#include "weft/wire_tag.hpp"
 
 namespace weft {
 namespace {
 
-using google::protobuf::internal::WireFormatLite;
 using google::protobuf::io::CodedOutputStream;
 
 constexpr std::size_t kMaxHeader = 40;  // tags and values of session, first, ack; or of one frame's tag and length
 // A larger buffer belonged to one huge frame, and isn't worth keeping.
 constexpr std::size_t kMaxSpare = 2 * kMaxBatchBytes;
-
-constexpr std::uint32_t tag(int field, WireFormatLite::WireType type) {
-    return (static_cast<std::uint32_t>(field) << 3) | static_cast<std::uint32_t>(type);
-}
 
 }  // namespace
 
@@ -28,8 +23,7 @@ std::uint64_t BatchQueue::push(std::string_view frame) {
     }
     Open& open = batches_.back();
     std::uint8_t header[kMaxHeader];
-    std::uint8_t* end = CodedOutputStream::WriteTagToArray(
-        tag(v1::Batch::kFramesFieldNumber, WireFormatLite::WIRETYPE_LENGTH_DELIMITED), header);
+    std::uint8_t* end = CodedOutputStream::WriteTagToArray(bytes_tag(v1::Batch::kFramesFieldNumber), header);
     end = CodedOutputStream::WriteVarint64ToArray(frame.size(), end);
     const auto header_size = static_cast<std::size_t>(end - header);
     open.body.append(reinterpret_cast<const char*>(header), header_size).append(frame);
@@ -52,12 +46,11 @@ void BatchQueue::pop(std::string& out, std::uint64_t session, std::uint64_t ack)
     // The numbers go behind the frames: protobuf reads fields in any order, and so the frames need not be moved.
     std::uint8_t trailer[kMaxHeader];
     std::uint8_t* end = trailer;
-    end =
-        CodedOutputStream::WriteTagToArray(tag(v1::Batch::kSessionFieldNumber, WireFormatLite::WIRETYPE_FIXED64), end);
+    end = CodedOutputStream::WriteTagToArray(fixed64_tag(v1::Batch::kSessionFieldNumber), end);
     end = CodedOutputStream::WriteLittleEndian64ToArray(session, end);
-    end = CodedOutputStream::WriteTagToArray(tag(v1::Batch::kFirstFieldNumber, WireFormatLite::WIRETYPE_VARINT), end);
+    end = CodedOutputStream::WriteTagToArray(varint_tag(v1::Batch::kFirstFieldNumber), end);
     end = CodedOutputStream::WriteVarint64ToArray(first, end);
-    end = CodedOutputStream::WriteTagToArray(tag(v1::Batch::kAckFieldNumber, WireFormatLite::WIRETYPE_VARINT), end);
+    end = CodedOutputStream::WriteTagToArray(varint_tag(v1::Batch::kAckFieldNumber), end);
     end = CodedOutputStream::WriteVarint64ToArray(ack, end);
     out.append(reinterpret_cast<const char*>(trailer), static_cast<std::size_t>(end - trailer));
 }

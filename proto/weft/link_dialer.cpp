@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "weft/link_batch.hpp"
 #include "weft/link_session.hpp"
 
 namespace weft {
@@ -58,24 +57,28 @@ void LinkDialer::on_disconnected(std::string_view why, Instant now) {
 
 void LinkDialer::on_message(std::string_view bytes, Instant now) {
     if (!in_session()) return;
-    ParsedBatch batch;
-    if (!batch.parse(bytes)) return reopen("the listener sent malformed bytes", now);
-    if (batch->session() != session_) return;  // the tail of an earlier session
+    constexpr std::string_view kMalformed = "the listener sent malformed bytes";
+    if (!batch_.parse(bytes)) return reopen(kMalformed, now);
+    if (batch_.session() != session_) return;  // the tail of an earlier session
     last_heard_ = now;
-    if (batch->first() == 0) {
-        if (batch->frames_size() != 1) return reopen("the listener sent frames without a number", now);
-        return handle_unnumbered(batch->frames(0), now);
+    if (batch_.first() == 0) {
+        if (batch_.frames() != 1) return reopen("the listener sent frames without a number", now);
+        const v1::Frame* const frame = batch_.frame(0);
+        return frame == nullptr ? reopen(kMalformed, now) : handle_unnumbered(*frame, now);
     }
-    if (batch->ack() >= queue_.next_number()) return reopen("the listener acknowledged what was never sent", now);
-    switch (sequence_of(*batch, received_)) {
-        case Sequence::next: break;
-        case Sequence::missing: return reopen("frames from the listener are missing", now);
-        case Sequence::repeated: return reopen("the listener repeated a frame number", now);
+    if (batch_.ack() >= queue_.next_number()) return reopen("the listener acknowledged what was never sent", now);
+    switch (batch_.sequence(received_)) {
+        case BatchParser::Sequence::next: break;
+        case BatchParser::Sequence::missing: return reopen("frames from the listener are missing", now);
+        case BatchParser::Sequence::repeated: return reopen("the listener repeated a frame number", now);
     }
-    acked_ = std::max(acked_, batch->ack());
+    acked_ = std::max(acked_, batch_.ack());
 
     const std::uint64_t session = session_;
-    for (v1::Frame& frame : *batch->mutable_frames()) {
+    for (std::size_t i = 0; i < batch_.frames(); ++i) {
+        v1::Frame* const parsed = batch_.frame(i);
+        if (parsed == nullptr) return reopen(kMalformed, now);
+        v1::Frame& frame = *parsed;
         ++received_;
         if (state_ == State::greeting) {
             handle_welcome(frame, now);
@@ -110,7 +113,7 @@ void LinkDialer::on_tick(Instant now) {
 
 std::uint64_t LinkDialer::send(const v1::Frame& frame) {
     if (!up()) return 0;
-    frame.SerializeToString(&scratch_);
+    encode(frame, scratch_);
     return queue_.push(scratch_);
 }
 

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "weft/link_batch.hpp"
 #include "weft/link_session.hpp"
 
 namespace weft {
@@ -31,45 +30,48 @@ void LinkListener::on_message(std::string_view bytes, Instant now) {
     report_overflow(now);
     if (closed_) return;
     if (!up_) last_heard_ = now;
-    ParsedBatch batch;
-    if (!batch.parse(bytes)) {
+    if (!batch_.parse(bytes)) {
         if (up_) return reset(v1::Reset::MALFORMED, "these bytes are no batch", now);
         // There is no session to name in a Reset; a dialer that means well will time out and begin again.
         return events_.on_dialer_rejected("malformed bytes outside a session", now);
     }
 
-    int begin = 0;
-    if (!up_ || batch->session() != session_) {
-        if (batch->first() != 1 || batch->frames_size() == 0 || !batch->frames(0).has_hello()) {
+    std::size_t begin = 0;
+    if (!up_ || batch_.session() != session_) {
+        const v1::Frame* const hello = batch_.first() == 1 && batch_.frames() != 0 ? batch_.frame(0) : nullptr;
+        if (hello == nullptr || !hello->has_hello()) {
             const bool asked = std::any_of(unnumbered_.begin(), unnumbered_.end(),
-                                           [&](const Unnumbered& u) { return u.session == batch->session(); });
+                                           [&](const Unnumbered& u) { return u.session == batch_.session(); });
             if (asked) return;  // the Reset that it needs waits already
             v1::Frame frame;
             frame.mutable_reset()->set_reason(v1::Reset::UNKNOWN_SESSION);
             frame.mutable_reset()->set_message("node " + welcome_.node() + " doesn't know this session");
-            queue_unnumbered(frame, batch->session());
+            queue_unnumbered(frame, batch_.session());
             return events_.on_dialer_rejected("a batch of an unknown session", now);
         }
         if (up_) end_session("the dialer opened a new session", now);
         if (closed_) return;
-        greet(batch->frames(0).hello(), batch->session(), now);
-        if (!up_ || batch->session() != session_) return;
+        greet(hello->hello(), batch_.session(), now);
+        if (!up_ || batch_.session() != session_) return;
         begin = 1;
     } else {
         last_heard_ = now;
-        switch (sequence_of(*batch, received_)) {
-            case Sequence::next: break;
-            case Sequence::missing: return reset(v1::Reset::MISSING_FRAME, "frames are missing", now);
-            case Sequence::repeated: return reset(v1::Reset::MALFORMED, "a frame number was repeated", now);
+        switch (batch_.sequence(received_)) {
+            case BatchParser::Sequence::next: break;
+            case BatchParser::Sequence::missing: return reset(v1::Reset::MISSING_FRAME, "frames are missing", now);
+            case BatchParser::Sequence::repeated:
+                return reset(v1::Reset::MALFORMED, "a frame number was repeated", now);
         }
-        if (batch->ack() >= queue_.next_number()) {
+        if (batch_.ack() >= queue_.next_number()) {
             return reset(v1::Reset::MALFORMED, "what was never sent was acknowledged", now);
         }
-        acked_ = std::max(acked_, batch->ack());
+        acked_ = std::max(acked_, batch_.ack());
     }
 
-    for (int i = begin; i < batch->frames_size(); ++i) {
-        v1::Frame& frame = *batch->mutable_frames(i);
+    for (std::size_t i = begin; i < batch_.frames(); ++i) {
+        v1::Frame* const parsed = batch_.frame(i);
+        if (parsed == nullptr) return reset(v1::Reset::MALFORMED, "these bytes are no frame", now);
+        v1::Frame& frame = *parsed;
         ++received_;
         switch (frame.body_case()) {
             case v1::Frame::BODY_NOT_SET: break;  // a kind that was added after this was written

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "weft/batch_parser.hpp"
 #include "weft/time.hpp"
 #include "weft/v1/link.pb.h"
 
@@ -151,6 +152,7 @@ private:
     std::chrono::milliseconds dead_;
     unsigned failures_ = 0;  // sessions in a row that broke soon
     std::string scratch_;
+    BatchParser batch_;  // the one that is read now
     BatchQueue queue_;
     std::uint64_t session_ = 0;
     std::uint64_t received_ = 0;  // highest number received
@@ -221,6 +223,7 @@ private:
     bool up_ = false;
     bool closed_ = false;
     bool overflowed_ = false;  // on_dialer_down is still owed
+    BatchParser batch_;        // the one that is read now
     BatchQueue queue_;
     struct Unnumbered {
         std::uint64_t session;

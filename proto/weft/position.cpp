@@ -19,12 +19,6 @@ bool read_number(std::string_view digits, int base, std::uint64_t& value) noexce
     return error == std::errc() && stop == end;
 }
 
-void append_number(std::string& out, std::uint64_t value, int base) {
-    char digits[20];  // of 2^64 - 1 in decimal; fewer in base 36
-    const auto end = std::to_chars(digits, digits + sizeof digits, value, base).ptr;
-    out.append(digits, end);
-}
-
 tl::unexpected<std::string> error(std::string text) {
     return tl::unexpected(std::move(text));
 }
@@ -34,6 +28,23 @@ bool before(const Position::Entry& entry, StreamId stream) noexcept {
 }
 
 }  // namespace
+
+void append_entry(std::string& out, StreamId stream, char between, std::uint64_t number) {
+    constexpr std::string_view kDigits = "0123456789abcdefghijklmnopqrstuvwxyz";
+    char text[13 + 1 + 20];  // 2^64 - 1 in base 36, and in decimal
+    char digits[13];
+    // Written once a publication: std::to_chars divides by a base that it doesn't know, which takes several times as
+    // long.
+    char* first = digits + sizeof digits;
+    do {
+        *--first = kDigits[stream % kStreamBase];
+        stream /= kStreamBase;
+    } while (stream != 0);
+    char* end = std::copy(first, digits + sizeof digits, text);
+    *end++ = between;
+    end = std::to_chars(end, text + sizeof text, number).ptr;
+    out.append(text, end);
+}
 
 tl::expected<Position, std::string> Position::parse(std::string_view text) {
     Position position;
@@ -68,15 +79,17 @@ tl::expected<Position, std::string> Position::parse(std::string_view text) {
 }
 
 std::string Position::text() const {
-    std::string text;
-    text.reserve(entries_.size() * 24);  // a random stream is 12 or 13 digits
+    std::string out;
+    text(out);
+    return out;
+}
+
+void Position::text(std::string& out) const {
+    out.clear();
     for (const Entry& entry : entries_) {
-        if (!text.empty()) text += '_';
-        append_number(text, entry.stream, kStreamBase);
-        text += '.';
-        append_number(text, entry.number, kNumberBase);
+        if (!out.empty()) out += '_';
+        append_entry(out, entry.stream, '.', entry.number);
     }
-    return text;
 }
 
 const std::uint64_t* Position::find(StreamId stream) const noexcept {

@@ -14,6 +14,9 @@ namespace weft {
 
 using StreamId = std::uint64_t;  // random, never 0
 
+/// "k3f-129": an entry of a stream, with this between the two (stream and number in lower-case base 36, decimal).
+void append_entry(std::string& out, StreamId stream, char between, std::uint64_t number);
+
 class Position {
 public:
     struct Entry {
@@ -34,6 +37,8 @@ public:
 
     /// The text form; streams in ascending order, so equal positions have equal texts.
     [[nodiscard]] std::string text() const;
+    /// Replaces what `out` held, in its room if that is enough.
+    void text(std::string& out) const;
 
     /// The highest number known of `stream`; no value when the stream is unknown (which differs from 0: a stream of
     /// which nothing has been published yet).

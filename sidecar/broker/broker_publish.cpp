@@ -1,6 +1,5 @@
 // What workers publish: publications and signals.
 #include <algorithm>
-#include <charconv>
 #include <string>
 
 #include "broker/broker_state.hpp"
@@ -12,14 +11,6 @@ namespace {
 
 constexpr std::size_t kMaxMessageId = 64;   // bytes, as in the client protocol
 constexpr std::size_t kMaxSignalName = 64;  // bytes, as in the client protocol
-
-// "<stream base36>-<number>"
-std::string message_id_of(StreamId stream, std::uint64_t number) {
-    char digits[20];
-    std::string text(digits, std::to_chars(digits, digits + sizeof digits, stream, 36).ptr);
-    text += '-';
-    return text.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
-}
 
 }  // namespace
 
@@ -71,10 +62,11 @@ void Broker::State::on_publish(LinkId link, const v1::Publish& publish, Instant 
     v1::Publication& out = *publication.mutable_publication();
     out.set_channel(publish.channel());
     out.set_data(publish.data());
-    out.set_message_id(publish.message_id().empty() ? message_id_of(channel->stream, channel->number)
-                                                    : publish.message_id());
+    std::string& message_id = *out.mutable_message_id();
+    message_id = publish.message_id();
+    if (!own_id) append_entry(message_id, channel->stream, '-', channel->number);
     out.set_timestamp_ms(wall.time_since_epoch().count());
-    out.set_position(channel->position.text());
+    channel->position.text(*out.mutable_position());
     if (publish.has_publisher()) {
         *out.mutable_publisher() = publish.publisher();
     } else {

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "broker/broker.hpp"
+#include "weft/frame_wire.hpp"
 
 namespace weft {
 
@@ -16,7 +17,7 @@ public:
 
     /// Valid until the next encode() or send().
     std::string_view encode(const v1::Frame& frame) {
-        frame.SerializeToString(&buffer_);
+        weft::encode(frame, buffer_);
         return buffer_;
     }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "codec/json_object.hpp"
 #include "codec/json_scanner.hpp"
 
 namespace weft {
@@ -603,6 +604,35 @@ TEST(JsonString, ComesBackAsItWas) {
             ASSERT_EQ(parser.parse(json).get(back), simdjson::SUCCESS) << json;
             ASSERT_EQ(back, text);
         }
+    }
+}
+
+// Output is gathered in blocks; whatever stands where one ends must come out as anywhere else.
+TEST(JsonOutput, WritesTheSameWhereverABlockEnds) {
+    const std::string_view kTail = R"(,"name":"a\"\u0001b","id":"00000000deadbeef","time":"1970-01-01T00:00:00.000Z",)"
+                                   R"("n":18446744073709551615,"raw":[1,2]})";
+    for (std::size_t size = 0; size < 2200; ++size) {
+        const std::string text(size, 'x');
+        std::string out;
+        append_object(out, [&](ObjectWriter& object) {
+            object.string("s", text);
+            object.string("name",
+                          "a\"\x01"
+                          "b");
+            object.hex("id", 0xdeadbeef);
+            object.time("time", WallTime());
+            object.number("n", UINT64_MAX);
+            object.json("raw", "[1,2]");
+        });
+        ASSERT_EQ(out, "{\"s\":\"" + text + '"' + std::string(kTail)) << size;
+    }
+}
+
+TEST(JsonString, IsEscapedWhereverABlockEnds) {
+    for (std::size_t size = 0; size < 1100; ++size) {
+        std::string out;
+        append_json_string(out, std::string(size, 'x') + "\n\x1f\"" + std::string(size, 'y'));
+        ASSERT_EQ(out, '"' + std::string(size, 'x') + R"(\n\u001f\")" + std::string(size, 'y') + '"') << size;
     }
 }
 
