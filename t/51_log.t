@@ -415,8 +415,9 @@ check 'a log that was moved away is opened again on USR1' => sub {
 };
 
 check 'an old worker that drains writes its lines, to the file that is opened again too' => sub {
-    $nginx->reload(http => $http =~ s/weft_drain 1s/weft_drain 300s/r);
+    my @before = $nginx->reload(http => $http =~ s/weft_drain 1s/weft_drain 300s/r);
     $node->wait_linked;
+    wait_for { !grep { -d "/proc/$_" } @before } or die "the workers before don't end\n";
     my ($one, $two) = map { connected($_) } 'old-one', 'old-two';
     my @old = $nginx->reload;
     $node->wait_linked;
