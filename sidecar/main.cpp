@@ -53,8 +53,8 @@ tl::expected<Config, ConfigErrors> configure(const Options& options) {
 }
 
 /// For this thread and all that it starts: under SCHED_BATCH (sched(7)) waking weftd doesn't take the core away from
-/// the worker that has just sent something, where both share one; weftd then finds more at once. What an operator chose
-/// stays.
+/// the worker that has just sent something, where both share one; weftd then finds more at once. Another policy that an
+/// operator chose stays.
 void schedule_as_batch() {
     const sched_param none{};
     if (sched_getscheduler(0) == SCHED_OTHER) sched_setscheduler(0, SCHED_BATCH, &none);

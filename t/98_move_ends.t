@@ -5,6 +5,8 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use IO::Socket::UNIX;
+use POSIX ();
 use Test::More;
 use Weft::Test;
 use Weft::Test::Weftctl;
@@ -12,7 +14,7 @@ use Weft::Test::Weftctl;
 my $t    = Weft::Test->new(needs => [qw(ngx_http_weft_module.so weftd weftctl)]);
 my $key  = $t->key_file;
 # Who were drained in place of moving would be here for ten minutes, rather than be closed before what is looked for.
-my $node = $t->node('a', workers => 2, location => "weft_ticket key=$key; weft_rate off; weft_send_queue 64m;",
+my $node = $t->node('a', workers => 2, location => "weft_ticket key=$key; weft_rate off; weft_send_queue 64m; weft_subscriptions 100000;",
     http => <<'HTTP');
     weft_drain 600s;
     weft_channel room:* { publish on; presence on debounce=1s; }
@@ -106,6 +108,90 @@ check 'who has more waiting than can move is drained, and takes nobody along' =>
     is($heard, 30, 'it gets what waited for it');
     $_->hang_up for $slow, @others;
     ok($nginx->wait_gone(@old), 'and the old worker goes');
+    nobody_is_counted();
+};
+
+# It is in so many channels of long names.
+sub in_many_channels {
+    my ($name, $count) = @_;
+    my $client = $node->client(sub => $name);
+    my $long   = "chat:$name-" . 'x' x 225;
+    for (my $i = 0; $i < $count; $i += 500) {
+        $client->raw_send(join '', map { Weft::Client::frame_bytes(text => qq({"type":"subscribe","payload":{"channel":"$long-$_"}})) } $i .. $i + 499);
+        $client->drain;
+    }
+    my $last = $count - 1;
+    ok(wait_for { $client->must('unsubscribe', channel => "$long-$last") }, "$name is in $count channels");
+    $client->subscribe("$long-$last");
+    $client->drain;
+    return ($client, "$long-$last");
+}
+
+check 'who is in more channels than one message can name is drained, and takes nobody along' => sub {
+    my @before = $nginx->reload(workers => 1);
+    ok($nginx->wait_gone(@before), 'one worker is left');
+    $node->wait_linked;
+    # About 8.5 MB of names, where 8 MiB can be said at once: those of the first alone, those of the others together.
+    my ($most, $channel) = in_many_channels(most => 35_000);
+    my @others = map { [ in_many_channels($_ => 11_500) ] } 'one', 'two', 'three';
+    my @old = $nginx->reload(workers => 1);
+    my %old = map { $_ => 1 } @old;
+    ok(wait_for { !grep { my $worker = $nginx->worker_of($_->[0]); !$worker || $old{$worker} } @others }, 'the others move');
+    for my $one (@others, [ $most, $channel ]) {
+        $node->publish($one->[1], '"after"');
+        is($one->[0]->event->{channel}, $one->[1], 'and is served');
+    }
+    ok($old{ $nginx->worker_of($most) // 0 }, 'it is still served by the old worker');
+    $_->[0]->hang_up for @others;
+    $most->hang_up;
+    ok($nginx->wait_gone(@old), 'which goes when it has gone');
+    nobody_is_counted();
+};
+
+check 'who is expected by a worker that says nothing more stays, and is drained' => sub {
+    my @before = $nginx->reload(workers => 1);
+    ok($nginx->wait_gone(@before), 'one worker is left');
+    $node->wait_linked;
+    my @clients = map { $node->client } 1 .. 300;
+    $_->subscribe('chat:silence') for @clients;
+    my $folder  = $nginx->folder . '/nginx.pid.weft';
+    my $owner   = (stat $folder)[4];
+    my ($version) = `$Weft::Test::BUILD/weftd --version` =~ m{^weft/(\S+)} or die "no version\n";
+    pipe my $in, my $out or die "pipe: $!\n";
+    my $pid = fork // die "fork: $!\n";
+    if (!$pid) {
+        # It says that it is ready for connections, as this Weft does, and from then on it listens.
+        $SIG{PIPE} = 'IGNORE';
+        POSIX::setuid($owner) if $> == 0;
+        my $listener = IO::Socket::UNIX->new(Local => "$folder/$$", Listen => 8) or POSIX::_exit(1);
+        my $welcome  = "\x08\x01\x20\x01\x32" . chr(length $version) . $version;
+        my $frame    = "\x12" . chr(length $welcome) . $welcome;
+        syswrite $out, 'L';
+        while (my $peer = $listener->accept) {
+            syswrite $peer, pack('N', length $frame) . "\0" . $frame;
+            1 while sysread $peer, $_, 65536;
+        }
+        POSIX::_exit(0);
+    }
+    close $out;
+    sysread $in, my $listens, 1;
+    is($listens, 'L', 'it listens');
+    $t->expect_in_log(qr/nothing was heard of 64 connections that move to worker $pid/);
+    my @old = $nginx->reload(workers => 1);
+    my %old = map { $_ => 1 } @old;
+    my $stayed = sub { scalar grep { $old{ $nginx->worker_of($_) // 0 } } @clients };
+    ok(wait_for { $stayed->() == 64 }, 'the others move to the worker that takes them') or diag($stayed->());
+    ok(wait_for { $nginx->error_log =~ /nothing was heard of 64 connections/ }, 'the log tells of those that it left alone');
+    $node->publish('chat:silence', '"after"');
+    my %ended;
+    $ended{ fate($_) }++ for @clients;
+    is(told(%ended), '300 served', 'all are served');
+    is($stayed->(), 64, 'by the old worker, as before');
+    kill KILL => $pid;
+    waitpid $pid, 0;
+    unlink "$folder/$pid";
+    $_->hang_up for @clients;
+    ok($nginx->wait_gone(@old), 'which goes when they have gone');
     nobody_is_counted();
 };
 

@@ -64,4 +64,14 @@ void ChannelPositions::append(std::string& out) const {
     }
 }
 
+void ChannelPositions::restore(std::string_view text, std::size_t most) {
+    entries_.clear();
+    while (!text.empty() && entries_.size() < most) {
+        const std::string_view one = text.substr(0, text.find(','));
+        text.remove_prefix(std::min(one.size() + 1, text.size()));
+        const auto entry = split_channel_position(one);
+        if (entry) entries_.push_back({std::string(entry->channel), std::string(entry->position)});
+    }
+}
+
 }  // namespace weft

@@ -1,6 +1,7 @@
 // Where a client stands in each of its channels, as one text: what it hands back to go on from there.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,6 +24,9 @@ public:
 
     /// Channels in the order in which they were first set.
     void append(std::string& out) const;
+    /// Takes in what append() wrote, the first `most` channels of it, in place of what is known. What is no entry is
+    /// left out.
+    void restore(std::string_view text, std::size_t most);
 
 private:
     struct Entry {

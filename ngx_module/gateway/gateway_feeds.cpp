@@ -194,22 +194,15 @@ void Gateway::refuse_feed(Feed& feed, const event::Error& error) {
         }
         fail(*one.connection, one.id, error);
     }
-    if (feed.history) {
-        while (!feed.history->apart.empty()) {
-            const Apart gone = std::move(feed.history->apart.back());
-            leave(feed, *gone.connection);
-            ServerFrame frame;
-            frame.body = event::Unsubscribed{feed.name, error.code};
-            send(*gone.connection, frame);
-        }
-    }
-    while (!feed.subscribers.empty()) {
-        Connection& connection = *feed.subscribers.back().connection;
+    const auto put_out = [this, &feed, &error](Connection& connection) {
         leave(feed, connection);
         ServerFrame frame;
         frame.body = event::Unsubscribed{feed.name, error.code};
         send(connection, frame);
-    }
+    };
+    while (feed.history && !feed.history->apart.empty()) put_out(*feed.history->apart.back().connection);
+    while (!feed.arriving.empty()) put_out(*feed.arriving.back().connection);
+    while (!feed.subscribers.empty()) put_out(*feed.subscribers.back().connection);
     feed.announced = false;
     drop_if_unused(feed);
 }

@@ -4,17 +4,10 @@
 #include <utility>
 
 #include "gateway/gateway.hpp"
+#include "gateway/leaver.hpp"
 #include "weft/v1/move.pb.h"
 
 namespace weft {
-
-namespace {
-
-// Of several channels, that come from another worker: more than a request line names. Each is looked for among the
-// rest.
-constexpr std::size_t kMostPositions = 4096;
-
-}  // namespace
 
 StreamConnection::StreamConnection(Gateway& gateway, const EndpointSettings& endpoint, StreamWire& wire,
                                    std::unique_ptr<ChannelPositions> positions)
@@ -44,13 +37,7 @@ void StreamConnection::pack(v1::Moved& rest) {
 
 void StreamConnection::unpack(const v1::Moved& rest) {
     Connection::unpack(rest);
-    if (!positions_) return;
-    std::size_t left = kMostPositions;
-    for (std::string_view text = rest.positions(); left-- > 0 && !text.empty();) {
-        const std::string_view one = text.substr(0, text.find(','));
-        text.remove_prefix(std::min(one.size() + 1, text.size()));
-        if (const auto entry = split_channel_position(one)) positions_->set(entry->channel, entry->position);
-    }
+    if (positions_) positions_->restore(rest.positions(), kMostSubscriptions);
 }
 
 void StreamConnection::probe() {

@@ -8,6 +8,7 @@ namespace weft {
 WebSocketConnection::WebSocketConnection(Gateway& gateway, const EndpointSettings& endpoint, WebSocketWire& wire,
                                          const std::optional<websocket::DeflateParameters>& deflate)
     : Connection(gateway, endpoint, wire), deflate_(deflate.has_value()) {
+    if (deflate) server_window_ = deflate->server_window;
     if (!deflate || (!deflate->server_takeover && !deflate->client_takeover)) return;
     contexts_ = std::make_unique<Contexts>();
     if (deflate->client_takeover) contexts_->inflater.emplace(true, deflate->client_window);
@@ -35,7 +36,7 @@ void WebSocketConnection::receive(std::span<char> bytes) {
 }
 
 bool WebSocketConnection::describe(v1::Leaver& leaver) const {
-    WebSocketWire& wire = static_cast<WebSocketWire&>(Connection::wire());
+    const auto& wire = static_cast<const WebSocketWire&>(Connection::wire());
     leaver.set_door(v1::Leaver::WEBSOCKET);
     leaver.set_subprotocol(std::string(wire.codec().subprotocol()));
     if (!deflate_) return true;
@@ -43,9 +44,7 @@ bool WebSocketConnection::describe(v1::Leaver& leaver) const {
     const bool server = contexts_ && contexts_->deflater, client = contexts_ && contexts_->inflater;
     terms.set_server_takeover(server);
     terms.set_client_takeover(client);
-    // Where there was no room for a wire that compresses, what is sent isn't, and any window is as good.
-    const std::uint8_t shared = wire.deflate() != nullptr ? wire.deflate()->window : websocket::kMaxWindow;
-    terms.set_server_window(server ? contexts_->deflater->settings().window : shared);
+    terms.set_server_window(server_window_);
     terms.set_client_window(client ? contexts_->inflater->window_bits() : websocket::kMaxWindow);
     return true;
 }

@@ -1,6 +1,7 @@
 // A client over WebSocket: frames in, commands out.
 #pragma once
 
+#include <cstdint>
 #include <span>
 
 #include "gateway/connection.hpp"
@@ -52,6 +53,8 @@ private:
     std::unique_ptr<Contexts> contexts_;
     bool broken_ = false;   // the input violated the protocol: nothing more can be read from it
     bool deflate_ = false;  // permessage-deflate was agreed
+    /// With a window of so many bits for what is sent. Kept: a wire may be one that doesn't compress all the same.
+    std::uint8_t server_window_ = websocket::kMaxWindow;
 };
 
 }  // namespace weft

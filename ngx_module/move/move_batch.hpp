@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "weft/time.hpp"
+
 namespace weft {
 
 /// `Client` stands for a connection, which this doesn't look into. By default none are under way.
@@ -50,6 +52,9 @@ public:
         stage_ = Stage::sent;
         return true;
     }
+    /// The next that is heard of it is due by `when`.
+    void expect_by(Instant when) noexcept { due_ = when; }
+    [[nodiscard]] bool overdue(Instant now) const noexcept { return !empty() && now >= due_; }
     /// The one at `index` is done with, whatever became of it.
     void settle(std::size_t index) noexcept {
         clients_[index] = nullptr;
@@ -73,6 +78,7 @@ private:
     std::uint64_t number_ = 0;
     std::vector<Client*> clients_;  // by their index in Leaving; null: done with
     std::size_t left_ = 0;
+    Instant due_{};
     unsigned marks_ = 0;  // that have come
     Stage stage_ = Stage::announced;
 };

@@ -55,7 +55,7 @@ void Arrivals::on_connection(ngx_event_t* event) noexcept {
             if (!peer) {
                 ngx_log_error(NGX_LOG_WARN, arrivals.cycle_->log, 0, "weft: %s", peer.error().text.c_str());
                 if (peer.error().kind == Rendezvous::ErrorKind::stranger) continue;
-                return;
+                return arrivals.pause();
             }
             if (!*peer) return;
             auto origin = std::make_unique<Origin>();
@@ -66,6 +66,18 @@ void Arrivals::on_connection(ngx_event_t* event) noexcept {
     } catch (const std::exception& error) {
         ngx_log_error(NGX_LOG_ERR, arrivals.cycle_->log, 0, "weft: %s", error.what());
     }
+}
+
+/// Who waits to be accepted would wake this worker again at once, and so on until something is closed.
+void Arrivals::pause() {
+    ngx_del_event(listening_->read, NGX_READ_EVENT, 0);
+    listen_again_at_ = worker_.gateway().now() + kPause;
+}
+
+void Arrivals::listen_again() {
+    if (!listen_again_at_ || worker_.gateway().now() < *listen_again_at_) return;
+    listen_again_at_.reset();
+    ngx_add_event(listening_->read, NGX_READ_EVENT, NGX_LEVEL_EVENT);
 }
 
 Arrivals::Origin* Arrivals::origin_of(const MoveChannel& channel) noexcept {
@@ -117,20 +129,19 @@ void Arrivals::expect(Origin& origin, const v1::Leaving& leaving) {
     const bool too_many =
         leaving.leavers_size() > static_cast<int>(kMostLeavers) || origin.parties.size() >= kMostParties;
     if (ngx_exiting || too_many) return origin.channel->take_back();  // they will look for somebody else
-    auto party = std::make_unique<Party>(leaving.number());
-    party->answer.set_number(leaving.number());
-    party->guests.resize(static_cast<std::size_t>(leaving.leavers_size()));
-    for (std::size_t i = 0; i < party->guests.size(); ++i) {
-        Guest& guest = party->guests[i];
+    Party& party = *origin.parties.emplace_back(std::make_unique<Party>(leaving.number()));
+    party.answer.set_number(leaving.number());
+    party.guests.resize(static_cast<std::size_t>(leaving.leavers_size()));
+    for (std::size_t i = 0; i < party.guests.size(); ++i) {
+        Guest& guest = party.guests[i];
         const auto why = take_in(guest, leaving.leavers(static_cast<int>(i)));
-        party->add(!why);
+        party.add(!why);
         if (!why) continue;
-        v1::Awaited::Refusal& refusal = *party->answer.add_refusals();
+        v1::Awaited::Refusal& refusal = *party.answer.add_refusals();
         refusal.set_index(static_cast<std::uint32_t>(i));
         refusal.set_code(static_cast<std::uint32_t>(why->code));
         refusal.set_message(std::string(why->message));
     }
-    origin.parties.push_back(std::move(party));
     run();
 }
 
@@ -165,6 +176,7 @@ std::unique_ptr<Socket> Arrivals::make_socket(const v1::Leaver& leaver, const Lo
 }
 
 void Arrivals::run() {
+    listen_again();
     for (const auto& origin : origins_) {
         if (origin->channel && origin->channel->ended()) origin->channel.reset();
         for (const auto& party : origin->parties) {

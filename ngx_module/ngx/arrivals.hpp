@@ -1,6 +1,7 @@
 // Connections that come to this worker from others that are to quit (docs/reload.md).
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -30,7 +31,8 @@ public:
     void on_link_lost();
 
 private:
-    static constexpr std::size_t kMostParties = 64;  // of one worker: it has one, and some that came to nothing
+    static constexpr std::size_t kMostParties = 64;          // of one worker: it has one, and some that came to nothing
+    static constexpr std::chrono::milliseconds kPause{500};  // of accepting, where the system refuses
 
     struct Guest {
         std::unique_ptr<Socket> socket;  // null: refused, or served here by now
@@ -52,6 +54,8 @@ private:
     Arrivals(Worker& worker, const MainSettings& settings, Rendezvous rendezvous, ngx_cycle_t* cycle);
 
     static void on_connection(ngx_event_t* event) noexcept;
+    void pause();
+    void listen_again();
     void on_frame(MoveChannel& channel, v1::MoveFrame& frame, UniqueFd fd) override;
     void on_end(MoveChannel& channel, std::string_view why) override;
     Origin* origin_of(const MoveChannel& channel) noexcept;
@@ -69,6 +73,7 @@ private:
     Rendezvous rendezvous_;
     ngx_cycle_t* cycle_;
     ngx_connection_t* listening_ = nullptr;
+    std::optional<Instant> listen_again_at_;  // nobody is accepted until then
     std::vector<std::unique_ptr<Origin>> origins_;
 };
 

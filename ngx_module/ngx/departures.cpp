@@ -78,6 +78,9 @@ void Departures::say_hello(Route& route) {
 
 void Departures::run() {
     if (!destinations_.begun()) return;
+    for (const auto& route : routes_) {
+        if (route->batch.overdue(worker_.gateway().now())) on_overdue(*route);
+    }
     // By name those that have gone stay known, so that nobody asks them again.
     std::erase_if(routes_, [](const auto& route) { return route->worker.closed && route->batch.empty(); });
     go_on();
@@ -113,12 +116,12 @@ Departures::Route* Departures::next_route() noexcept {
     return found == routes_.end() ? nullptr : found->get();
 }
 
-/// As many of those that wait as are at rest.
+/// As many of those that wait as are at rest, and as one message can tell of.
 void Departures::announce(Route& route) {
     v1::MoveFrame frame;
     v1::Leaving& leaving = *frame.mutable_leaving();
     std::vector<Socket*> going, waiting;
-    std::size_t still = 0;
+    std::size_t still = 0, said = 0;
     while (!pending_.empty() && going.size() < kBatch && still < kMaxStill) {
         Socket& socket = *pending_.back();
         pending_.pop_back();
@@ -141,6 +144,16 @@ void Departures::announce(Route& route) {
         leaver.set_terms(location.terms());
         leaver.set_address(std::string(socket.address()));
         Gateway::describe(client, leaver);
+        const std::size_t size = leaver.ByteSizeLong() + 16;  // with its tag and length, and a refusal in the answer
+        if (size > kMostSaid) {
+            stay(socket);
+            continue;
+        }
+        if (said + size > kMostSaid) {
+            pending_.push_back(&socket);
+            break;
+        }
+        said += size;
         *leaving.add_leavers() = std::move(leaver);
         going.push_back(&socket);
     }
@@ -150,6 +163,7 @@ void Departures::announce(Route& route) {
     route.worker.load += going.size();
     route.worker.busy = true;
     route.batch.announce(last_number_, std::move(going));
+    renew(route);
     if (!route.channel->send(frame)) abort(route);
 }
 
@@ -197,6 +211,7 @@ void Departures::on_awaited(Route& route, const v1::Awaited& awaited) {
     }
     if (batch.empty()) return;
     batch.mark();
+    renew(route);
     if (!worker_.gateway().mark(batch.number(), route.incarnation)) abort(route);
 }
 
@@ -212,6 +227,7 @@ void Departures::on_marked(unsigned shard, const v1::Marked& marked) {
         for (std::size_t i = 0; i < batch.size(); ++i) {
             if (Socket* const socket = batch.at(i)) worker_.gateway().slip_out(socket->client(), shard);
         }
+        renew(*route);
         if (batch.on_marked(worker_.gateway().links())) send_all(*route);
         return;
     }
@@ -254,6 +270,7 @@ void Departures::on_taken(Route& route, const v1::Taken& taken) {
     Socket* const socket = route.batch.at(taken.index());
     if (!route.batch.is(taken.number(), Batch::Stage::sent) || socket == nullptr) return;
     settle(route, taken.index());
+    renew(route);
     destinations_.on_success(worker_.gateway().now());
     taken.refused() ? send_away(*socket) : socket->leave_to_other();
 }
@@ -271,17 +288,33 @@ void Departures::settle(Route& route, std::size_t index) noexcept {
     route.worker.busy = !route.batch.empty();
 }
 
-void Departures::abort(Route& route) {
+void Departures::renew(Route& route) {
+    route.batch.expect_by(worker_.gateway().now() + kWait);
+}
+
+void Departures::on_overdue(Route& route) {
+    ngx_log_error(NGX_LOG_WARN, cycle_->log, 0,
+                  "weft: nothing was heard of %uz connections that move to worker %P for %d seconds",
+                  route.batch.left(), route.worker.pid, static_cast<int>(kWait.count()));
+    route.worker.ready = false;  // until it says so again
+    if (route.batch.can_be_called_off()) return abort(route, Rest::stays);
+    renew(route);
+    route.channel->take_back();  // its end comes, and with it what is to become of them
+}
+
+void Departures::abort(Route& route, Rest rest) {
     const Batch batch = std::exchange(route.batch, {});
     route.worker.busy = false;
     for (std::size_t i = 0; i < batch.size(); ++i) {
         Socket* const socket = batch.at(i);
         if (socket == nullptr) continue;
         if (batch.can_be_called_off()) say_gone(route, batch.number(), i);
-        if (batch.can_stay()) {
+        if (!batch.can_stay()) {
+            send_away(*socket);
+        } else if (rest == Rest::tried_again) {
             pending_.push_back(socket);
         } else {
-            send_away(*socket);
+            stay(*socket);
         }
     }
 }

@@ -1,6 +1,7 @@
 // Connections that leave this worker, which is to quit, for those that came after it (docs/reload.md).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -18,9 +19,13 @@ public:
     static constexpr std::size_t kBatch = kMostLeavers;  // connections that go at one moment, to one worker
     // Those that are on their way hold still. So only so many do at a time, and their clients don't wait for long.
     static constexpr std::size_t kMaxStill = 256;
-    /// Bytes that may wait for a client which moves: one message to the other worker takes all of them, and what is
-    /// half read besides.
+    /// Bytes that may wait for a client which moves. They go in one message with what is half read: who has both, and
+    /// more than kMaxMessage of them together, is sent away in place of moving.
     static constexpr std::size_t kMostUnsent = kMaxMessage / 2;
+    /// Bytes of all that is said beforehand of those that go at one moment.
+    static constexpr std::size_t kMostSaid = kMaxMessage - 1024;
+    /// How long those that go at one moment wait for the next word of the other worker, or of weftd.
+    static constexpr std::chrono::seconds kWait{10};
 
     Departures(Worker& worker, ngx_cycle_t* cycle, std::string directory, std::uint64_t generation);
     ~Departures() override;
@@ -62,8 +67,14 @@ private:
     void on_awaited(Route& route, const v1::Awaited& awaited);
     void send_all(Route& route);
     void on_taken(Route& route, const v1::Taken& taken);
-    /// The batch doesn't go by this way: what has left some of its channels can't stay here, the rest is tried again.
-    void abort(Route& route);
+    /// Something was heard of the batch: it may take its time again.
+    void renew(Route& route);
+    /// Nothing was heard of the batch for kWait.
+    void on_overdue(Route& route);
+    enum class Rest { tried_again, stays };
+    /// The batch doesn't go by this way: what has left some of its channels can't stay here, with the rest it is as
+    /// `rest` says.
+    void abort(Route& route, Rest rest = Rest::tried_again);
     /// One of a batch isn't coming any more.
     static void say_gone(Route& route, std::uint64_t number, std::size_t index);
     /// One of a batch is done with.

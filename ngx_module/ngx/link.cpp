@@ -29,7 +29,7 @@ private:
 };
 
 /// ZeroMQ's thread inherits this, too: under SCHED_BATCH (sched(7)) the kernel doesn't take the core away from a worker
-/// as soon as it has handed something over, where both have one core. What an operator chose stays.
+/// as soon as it has handed something over, where both have one core. Another policy that an operator chose stays.
 class BatchScheduled {
 public:
     BatchScheduled() {

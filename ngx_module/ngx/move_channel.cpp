@@ -24,7 +24,9 @@ bool MoveChannel::send(const v1::MoveFrame& frame, int fd) noexcept {
         const bool sent = flow.has_value();
         settle(std::move(flow));
         return sent;
-    } catch (const std::exception&) {
+    } catch (const std::exception& error) {
+        ngx_log_error(NGX_LOG_ERR, cycle_->log, 0, "weft: %s", error.what());
+        take_back();
         return false;
     }
 }
@@ -72,10 +74,14 @@ void MoveChannel::on_event(ngx_event_t* event) noexcept {
 void MoveChannel::receive() {
     if (ended_) return;
     const auto reading = channel_.receive(kMessagesATurn, [this](FdChannel::Message message) {
+        if (ended_) return;
         v1::MoveFrame frame;
-        if (!frame.ParseFromArray(message.text.data(), static_cast<int>(message.text.size()))) return;
+        if (!frame.ParseFromArray(message.text.data(), static_cast<int>(message.text.size()))) {
+            return end("it says what can't be read");
+        }
         events_.on_frame(*this, frame, std::move(message.fd));
     });
+    if (ended_) return;
     if (!reading) return end(reading.error().text);
     if (*reading == FdChannel::Reading::ended) return end("it has gone");
     if (*reading == FdChannel::Reading::more && !connection_->read->posted) {

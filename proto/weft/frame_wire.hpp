@@ -2,7 +2,8 @@
 //
 // Nearly all frames of a busy link are a Publish, Publication or Published. These are written and read here without
 // protobuf's general machinery, which took more than a third of what weftd did for a publication; anything unusual
-// about one, and every other frame, is left to protobuf. The bytes are the same either way.
+// about one, and every other frame, is left to protobuf. The bytes are the same either way; but fields that only a
+// newer version knows, which protobuf would keep, are not written again.
 #pragma once
 
 #include <string>

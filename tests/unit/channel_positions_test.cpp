@@ -66,5 +66,16 @@ TEST(ChannelPositions, SplitsAtTheLastEqualsSign) {
     EXPECT_FALSE(split_channel_position("chat:a"));
 }
 
+TEST(ChannelPositions, TakesInWhatAnotherOfItsKindWrote) {
+    ChannelPositions positions;
+    positions.set("chat:z", "k3f.1");
+    positions.restore("chat:a=k3f.129,,no entry,chat:b=c=b77.12,chat:d=b77.1", 2);
+    EXPECT_EQ(text(positions), "chat:a=k3f.129,chat:b=c=b77.12");
+    positions.set("chat:a", "k3f.130");
+    EXPECT_EQ(text(positions), "chat:a=k3f.130,chat:b=c=b77.12");
+    positions.restore("", 2);
+    EXPECT_EQ(text(positions), "");
+}
+
 }  // namespace
 }  // namespace weft

@@ -75,7 +75,8 @@ TEST(LeaverSpeech, OutlivesAWorkerWithoutRoomForAnotherWire) {
     WireTable wires(codecs, counters);
     websocket::DeflateSettings own;
     for (own.min_size = 1; wires.compressed(wires.plain({}), own) != nullptr;) ++own.min_size;
-    const auto speech = read_speech(leaver_with_windows(12, 11), wires, own);
+    const v1::Leaver agreed = leaver_with_windows(12, 15);
+    const auto speech = read_speech(agreed, wires, own);
     EXPECT_EQ(speech.wire, &wires.plain({}));
     ASSERT_TRUE(speech.deflate);
     MovingHost host;
@@ -84,6 +85,8 @@ TEST(LeaverSpeech, OutlivesAWorkerWithoutRoomForAnotherWire) {
     v1::Leaver next;
     ASSERT_TRUE(connection.describe(next)) << "it moves again";
     EXPECT_TRUE(is_sound(next));
+    EXPECT_EQ(next.deflate().SerializeAsString(), agreed.deflate().SerializeAsString())
+        << "where there is room again, it is sent what it agreed to";
     host.worker(0).gateway().remove(connection);
 }
 
@@ -96,12 +99,39 @@ TEST(MovedPositions, AreBound) {
     MovingClient* const client = worker.expect(leaver);
     ASSERT_NE(client, nullptr);
     v1::Moved rest;
-    for (int i = 0; i < 5000; ++i) rest.mutable_positions()->append("chat:" + std::to_string(i) + "=1.1,");
+    for (std::size_t i = 0; i < kMostSubscriptions + 5; ++i)
+        rest.mutable_positions()->append("chat:" + std::to_string(i) + "=1.1,");
     worker.resume(rest);
     v1::Moved again;
     client->connection->pack(again);
-    EXPECT_EQ(std::ranges::count(again.positions(), '='), 4096);
+    EXPECT_EQ(static_cast<std::size_t>(std::ranges::count(again.positions(), '=')), kMostSubscriptions);
     EXPECT_TRUE(again.positions().starts_with("chat:0=1.1,chat:1=1.1,"));
+}
+
+TEST(MovedChannels, ThatWeftdRefusesAreLeft) {
+    MovingHost host;
+    MovingWorker& worker = host.worker(0);
+    v1::Leaver leaver = leaver_in({"chat:refused", "chat:kept"});
+    leaver.set_door(v1::Leaver::WEBSOCKET);
+    leaver.mutable_identity()->add_channels()->set_pattern("**");
+    leaver.mutable_identity()->mutable_channels(0)->set_actions(kAllActions);
+    MovingClient* const client = worker.expect(leaver);
+    ASSERT_NE(client, nullptr);
+    v1::Frame frame;
+    frame.mutable_failed()->set_channel("chat:refused");
+    frame.mutable_failed()->set_code(static_cast<std::uint32_t>(Code::too_many_subscriptions));
+    worker.hear(frame);
+    host.run();
+    Gateway& gateway = worker.gateway();
+    EXPECT_TRUE(gateway.expected_everywhere(*client->connection)) << "nobody waits for what doesn't come";
+    EXPECT_TRUE(gateway.slip_in(*client->connection, 0));
+    std::string told(client->connection->queue().bytes(), '\0');
+    told = client->connection->queue().next(told.data(), told.size());
+    EXPECT_NE(told.find(R"("unsubscribed")"), std::string::npos) << told;
+    EXPECT_NE(told.find(R"("chat:refused")"), std::string::npos) << told;
+    EXPECT_EQ(told.find(R"("chat:kept")"), std::string::npos) << told;
+    worker.resume({});
+    EXPECT_EQ(gateway.movable(*client->connection), Gateway::Movable::soon) << "it isn't greeted yet";
 }
 
 // --- who is banned meanwhile ----------------------------------------------------------------------------------------

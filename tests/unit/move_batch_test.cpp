@@ -77,5 +77,21 @@ TEST(MoveBatch, LetsThemStayUntilTheFirstHasLeftAChannel) {
     EXPECT_TRUE(next.can_stay()) << "marks of one batch are not another's";
 }
 
+TEST(MoveBatch, IsOverdueWhenNothingWasHeardOfItInTime) {
+    const Instant due{std::chrono::seconds(10)};
+    Batch batch;
+    batch.expect_by(due);
+    EXPECT_FALSE(batch.overdue(due)) << "none is under way";
+    batch = batch_of_three();
+    batch.expect_by(due);
+    EXPECT_FALSE(batch.overdue(due - std::chrono::milliseconds(1)));
+    EXPECT_TRUE(batch.overdue(due));
+    batch.mark();
+    batch.expect_by(due + std::chrono::seconds(10));
+    EXPECT_FALSE(batch.overdue(due));
+    for (std::size_t i = 0; i < 3; ++i) batch.settle(i);
+    EXPECT_FALSE(batch.overdue(due + std::chrono::hours(1))) << "it is over";
+}
+
 }  // namespace
 }  // namespace weft
