@@ -13,9 +13,9 @@ my $key  = $t->key_file;
 my $node = $t->node('a', location => "weft_ticket key=$key; weft_rate off; weft_heartbeat 1s timeout=1s;");
 
 check 'a silent peer is pinged, and then closed' => sub {
+    my $began  = time;
     my $client = $node->client;
     $client->be_silent;
-    my $began = time;
     my $frame = $client->next_frame;
     is($frame->{opcode}, 9, 'a ping comes');
     my $pinged = time - $began;
@@ -47,16 +47,26 @@ check 'a client that answers pings stays' => sub {
 };
 
 check 'traffic counts as life: whoever sends is not pinged' => sub {
-    my $client = $node->client;
-    my ($pings, $pongs) = (0, 0);
-    my $until = time + 3;
-    while (time < $until) {
-        $client->send_text('{"type":"ping"}');
-        my $wait = time + 0.2;
-        while ((my $left = $wait - time) > 0) {
-            my $frame = $client->next_frame(timeout => $left, quiet => 1) or last;
-            $frame->{opcode} == 9 ? $pings++ : $pongs++;
+    my ($pings, $pongs);
+    # Who is held up for about a heartbeat itself, as on a busy machine, is pinged rightly: then it is tried again.
+    for (1 .. 10) {
+        my $last    = time;
+        my $client  = $node->client;
+        my $until   = time + 3;
+        my $longest = 0;
+        ($pings, $pongs) = (0, 0);
+        while (time < $until) {
+            $client->send_text('{"type":"ping"}');
+            my $now = time;
+            $longest = $now - $last if $now - $last > $longest;
+            $last    = $now;
+            my $wait = $now + 0.2;
+            while ((my $left = $wait - time) > 0) {
+                my $frame = $client->next_frame(timeout => $left, quiet => 1) or last;
+                $frame->{opcode} == 9 ? $pings++ : $pongs++;
+            }
         }
+        last if !$pings || $longest < 0.7;
     }
     is($pings, 0, 'no ping in three seconds');
     cmp_ok($pongs, '>', 5, 'while messages were answered');

@@ -24,8 +24,8 @@ sub told_to_reconnect {
 check 'reload: clients are told to reconnect and closed with 1012, within the drain time' => sub {
     my @clients = map { $node->client } 1 .. 40;
     $_->subscribe('chat:reload') for @clients;
-    my $began = time;
     my @old   = $nginx->reload;
+    my $began = time;
     is(scalar @old, 2, 'two workers are to go');
 
     my $new = $node->client;

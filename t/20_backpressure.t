@@ -9,7 +9,8 @@ use Weft::Test;
 
 my $t    = Weft::Test->new;
 my $key  = $t->key_file;
-my $node = $t->node('a', location => "weft_ticket key=$key; weft_rate off; weft_message_size 1m; weft_send_queue 100m;");
+# Publishers here answer pings when they are read from, which takes a slow machine longer than the default heartbeat.
+my $node = $t->node('a', location => "weft_ticket key=$key; weft_rate off; weft_heartbeat 10m; weft_message_size 1m; weft_send_queue 100m;");
 
 # A child that publishes 1 to $count of $size bytes as fast as they are taken; the numbers it got no answer to are none of
 # its business.

@@ -85,7 +85,7 @@ check 'a ticket that is not good for this is refused, and the connection goes on
     is($ann->call('ping')->{type}, 'pong', 'it is still served');
 };
 check 'without leeway and notice the end comes at exp, with nothing before' => sub {
-    my $exp = int(time) + 3;
+    my $exp = int(time) + 6;
     my $ann = client($exp, path => '/strict');
     my $close = $ann->read_close;
     is($close->{code}, 4012, 'closed with 4012');

@@ -24,10 +24,10 @@ RULES
     location => "weft_ticket key=$key; weft_rate off;",
     server   => <<"SERVER",
         location = /bytes   { weft_websocket; weft_ticket key=$key; weft_rate 1000r/s burst=1000 bytes=1k/s bytes_burst=8k; }
-        location = /user    { weft_websocket; weft_ticket key=$key; weft_rate off; weft_user_rate 6r/m burst=9; }
+        location = /user    { weft_websocket; weft_ticket key=$key; weft_rate off; weft_user_rate 1r/m burst=9; }
         location = /ip      { weft_websocket; weft_ticket key=$key; weft_rate off; weft_ip_rate 6r/m burst=9; }
         location = /subs    { weft_websocket; weft_ticket key=$key; weft_rate off; weft_subscriptions 3; }
-        location = /first   { weft_websocket; weft_ticket key=$key; weft_first_subscribe 1s; }
+        location = /first   { weft_websocket; weft_ticket key=$key; weft_first_subscribe 4s; }
         location = /default { weft_websocket; weft_ticket key=$key; }
 SERVER
 );

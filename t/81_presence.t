@@ -23,7 +23,8 @@ my ($a, $b) = $t->mesh(
 *served = \&Weft::Test::Node::served;
 
 sub join_of  { $_[0]->expect('join')->{payload} }
-sub leave_of { $_[0]->expect('leave')->{payload} }
+# A node's members stay for 12 seconds, and then for their debounce.
+sub leave_of { $_[0]->expect('leave', undef, timeout => 3 * $Weft::Client::TIMEOUT)->{payload} }
 # Users of a channel's members, as this client's node sees them.
 sub users { my ($client, $channel) = @_; return join ' ', sort map { $_->{user} } @{ $client->must('presence', channel => $channel)->{members} } }
 sub become { my ($client, $channel, $users) = @_; return wait_for { users($client, $channel) eq $users } }

@@ -31,7 +31,7 @@ sub start {
     return $t->node($name,
         mesh       => "tcp://$address:$port",
         peers      => ["dns+tcp://weft.internal:$port"],
-        weftd_yaml => "  resolve: 300ms\n  heartbeat: 100ms\n  dead: 500ms\n  insecure: true\n",
+        weftd_yaml => "  resolve: 300ms\n  heartbeat: 100ms\n  insecure: true\n",
         under      => \@under,
         %with, %more);
 }

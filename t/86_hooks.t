@@ -145,7 +145,7 @@ check 'metrics count the calls' => sub {
 
 
 my $b = node('b', <<"YAML");
-  timeout: 1s
+  timeout: 4s
   breaker: {failures: 0}
   connect: {url: "$url/connect"}
   subscribe: {url: "$url/subscribe", channels: ["seat:**"]}
@@ -273,16 +273,17 @@ check 'without weftd nobody is let in; when it is back, they are' => sub {
 };
 
 my $c = node('c', <<"YAML");
-  timeout: 1s
+  timeout: 4s
   concurrency: 2
   queue: 3
-  breaker: {failures: 3, pause: 1s}
+  breaker: {failures: 3, pause: 5s}
   rpc: {url: "$url/rpc"}
 YAML
 
 check 'calls beyond the queue are refused at once' => sub {
     my $client = $c->client;
-    $client->send_json({ type => 'rpc', id => "c$_", payload => { method => 'x.slow' } }) for 1 .. 10;
+    # In one go: none is to be answered before the last is sent.
+    $client->raw_send(join '', map { Weft::Client::frame_bytes(text => qq({"type":"rpc","id":"c$_","payload":{"method":"x.slow"}})) } 1 .. 10);
     my %codes;
     $codes{ $client->next_message->{payload}{code} // 'ok' }++ for 1 .. 10;
     is_deeply(\%codes, { ok => 5, 4017 => 5 }, 'two run, three wait, five are told to come back');

@@ -82,7 +82,7 @@ check 'a service that takes too long: its caller is told, and a late answer is n
 
 check 'a caller that is gone: nobody minds' => sub {
     my $client = $node->client;
-    $client->send_json({ type => 'rpc', id => 'x', payload => { method => 'sum.slow', params => 0.3 } });
+    $client->send_json({ type => 'rpc', id => 'x', payload => { method => 'sum.slow', params => 1 } });
     ok(wait_for { metric('weftd_rpc_outstanding') == 1 }, 'it is under way');
     $client->hang_up;
     ok(wait_for { metric('weftd_rpc_outstanding') == 0 }, 'and over');
@@ -113,7 +113,8 @@ check 'a capacity that is full is told at once' => sub {
     my $client = $node->client;
     $one->stop;
     my $small = service('small', 2);
-    $client->send_json({ type => 'rpc', id => "c$_", payload => { method => 'sum.slow', params => 0.5 } }) for 1 .. 4;
+    # In one go: none is to be answered before the last is sent.
+    $client->raw_send(join '', map { Weft::Client::frame_bytes(text => qq({"type":"rpc","id":"c$_","payload":{"method":"sum.slow","params":0.5}})) } 1 .. 4);
     my %seen;
     $seen{ $_->{payload}{code} // 'ok' }++ for map { $client->next_message } 1 .. 4;
     is_deeply(\%seen, { ok => 2, 4017 => 2 }, 'two are taken, two told to come back');

@@ -18,7 +18,7 @@ my ($here, $there) = nodes_with_doors($t, 'a', 'b', {
         idle   => 'weft_heartbeat 10m;',
         few    => 'weft_connections per_user=1;',
         two    => 'weft_subscriptions 2;',
-        beat   => 'weft_heartbeat 1s timeout=5s;',
+        beat   => 'weft_heartbeat 1s timeout=20s;',
         origin => 'weft_origin https://app.example.com;',
     },
 });

@@ -125,12 +125,17 @@ check 'channels, nodes and top look at the whole mesh' => sub {
             split /\n/, run_it('channels', '--json', at($a))->{out};
         ($count{'chat:wide'} // 0) == 3;
     }, 'subscribers of both nodes are counted') or diag(explain(\%count));
-    my $matching = run_it('channels', 'list:*', at($a));
-    is($matching->{out}, '', 'whoever has gone is not') or note($matching->{out});
-    my %nodes = map { my $one = $json->decode($_); $one->{node} => $one } split /\n/, run_it('nodes', '--json', at($b))->{out};
+    my $matching;
+    ok(wait_for { ($matching = run_it('channels', 'list:*', at($a)))->{out} eq '' }, 'whoever has gone is not') or diag($matching->{out});
+    my %nodes;
+    # Nodes tell each other from time to time.
+    my $told = wait_for {
+        %nodes = map { my $one = $json->decode($_); $one->{node} => $one } split /\n/, run_it('nodes', '--json', at($b))->{out};
+        my $one = $nodes{a} // {};
+        $one->{up} && $one->{workers} >= 1 && $one->{peers} == 1 && $one->{connections} >= 2;
+    };
     is_deeply([ sort keys %nodes ], [ 'a', 'b' ], 'nodes');
-    ok($nodes{a}{up} && $nodes{a}{workers} >= 1 && $nodes{a}{peers} == 1 && $nodes{a}{connections} >= 2, 'and what each does')
-        or diag(explain(\%nodes));
+    ok($told, 'and what each does') or diag(explain(\%nodes));
     like(run_it('nodes', at($a))->{out}, qr{^node\tup\t.*\na\tyes\tweft/}, 'for people');
     my $top = Follower->new('top', '--json', '--interval', 0.2, at($a));
     my %seen;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
 import { launchChromium } from './chromium.mjs';
-import { startMortalNodes } from './nodes.mjs';
+import { ready, startMortalNodes } from './nodes.mjs';
 import { join, phone, picture, say, visit } from './pages.mjs';
 
 const desktop = { width: 900, height: 700 };
@@ -53,6 +53,7 @@ test('the ticker shows 20 prices on either node, and another node when its own i
   const first = await visit(browser, demo, at(0, 'ticker.html'), { viewport: desktop });
   const second = await visit(browser, demo, at(1, 'ticker.html'), { viewport: phone, isMobile: true, hasTouch: true });
   for (const page of [first, second]) {
+    await page.locator('.price').nth(19).waitFor(); // the page is loaded before its script has asked where the nodes are
     assert.equal(await page.locator('.price').count(), 20);
     await page.waitForFunction(() => [...document.querySelectorAll('.price .value')].every(({ textContent }) => /^\d+\.\d\d$/.test(textContent)));
     await page.waitForFunction(() => Number(document.getElementById('rate').textContent) > 20);
@@ -94,6 +95,7 @@ test('the ticker shows 20 prices on either node, and another node when its own i
     await changes(page.locator('.price[aria-pressed=true] .value'));
   }
   await back;
+  await ready(demo.nodes[0]);
   await first.context().close();
   await second.context().close();
 });

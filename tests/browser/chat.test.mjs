@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 
 import { launchChromium } from './chromium.mjs';
 import { post, startNodes } from './nodes.mjs';
-import { hear, join, members, phone, picture, say, visit } from './pages.mjs';
+import { atTheDoor, hear, join, members, phone, picture, say, visit } from './pages.mjs';
 
 let demo, browser;
 
@@ -69,11 +69,13 @@ test('who joins is shown what was said before, and who is here', async () => {
   const ada = await visit(browser, demo, demo.nodes[0]);
   await join(ada, 'Ada', 'library');
   await ada.getByText('You are in chat:library.').waitFor();
+  await ada.locator('#members li').waitFor(); // a node that has just started tells of nobody before it knows all
   for (const text of ['one', 'two', 'three']) await say(ada, text);
   await hear(ada, 'three', 'mine');
 
   const bob = await visit(browser, demo, demo.nodes[1]);
   await join(bob, 'Bob', 'library');
+  await hear(bob, 'three'); // it may reach the other node later than Bob
   assert.deepEqual(await bob.locator('.message .text').allTextContents(), ['one', 'two', 'three']);
   await ada.getByText('Bob is here.').waitFor();
   await bob.locator('#members li').nth(1).waitFor();
@@ -153,6 +155,7 @@ test('a page whose nginx worker is killed comes back by itself and goes on', asy
 
 test('a name that the ticket endpoint refuses is told on the form', async () => {
   const page = await visit(browser, demo, demo.nodes[0]);
+  await atTheDoor(page);
   await page.getByLabel('Your name').fill('Bell\u0007');
   await page.getByRole('button', { name: 'Join' }).click();
   await page.getByRole('alert').filter({ hasText: 'control character' }).waitFor();

@@ -3,7 +3,7 @@ import WebSocket from 'ws';
 
 import { ticketFor } from './nodes.mjs';
 
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 30_000; // busy machines are slow
 
 export class Client {
   #frames = [];

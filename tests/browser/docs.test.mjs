@@ -143,7 +143,7 @@ test("the README's lines of JavaScript subscribe, publish and receive in a brows
     await page.goto(demo.nodes[0]);
     const logged = async (type) => {
       const predicate = (message) => message.text().includes(`"type":"${type}"`);
-      return JSON.parse((await page.waitForEvent('console', { predicate, timeout: 15_000 })).text());
+      return JSON.parse((await page.waitForEvent('console', { predicate, timeout: 60_000 })).text());
     };
     const [first, then] = blocks('README.md', 'js');
     const subscribed = logged('subscribed');

@@ -94,7 +94,7 @@ test('an EventSource in Chromium comes back by itself after a reload, and has lo
   await page.waitForFunction(() => window.seen.subscribed === 2);  // it is open before it is in its channels
   const count = await publishWhile('chat:page', async () => {
     reload();
-    await page.waitForFunction(() => window.seen.opened === 2, undefined, { timeout: 30_000 });
+    await page.waitForFunction(() => window.seen.opened >= 2, undefined, { timeout: 30_000 });
   });
   await page.waitForFunction((last) => window.seen.data.includes(last), count);
   const seen = await page.evaluate(() => ({ data: window.seen.data, ids: window.seen.ids, lost: window.seen.lost }));
@@ -137,7 +137,7 @@ test('an EventSource in Node does, too', async (context) => {
     if (none) return context.skip('this Node has no EventSource');
     const count = await publishWhile('chat:node', async () => {
       reload();
-      await eventually('it comes back', () => seen.opened === 2);
+      await eventually('it comes back', () => seen.opened >= 2);
     });
     await eventually('the last one', () => seen.data.includes(count));
     assert.deepEqual(seen.data, upTo(count));

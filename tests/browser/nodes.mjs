@@ -61,6 +61,20 @@ export function startMortalNodes() {
   return startNodes(undefined, { WEFT_RUN_RESTART: '8', WEFT_RUN_PORT: String(port) });
 }
 
+/** Resolves when the node has its peer's history, and its workers have their weftd. */
+export async function ready(node) {
+  for (;;) {
+    try {
+      const readyz = await fetch(new URL('weftd/readyz', node));
+      const { link } = await (await fetch(new URL('weft/status', node))).json();
+      if (readyz.ok && (await readyz.json()).peers.every(({ up }) => up) && link.up === 2) return;
+    } catch {
+      // It is not there yet.
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
 /** A ticket from the demo's endpoint on this node. */
 export async function ticketFor(node, name) {
   const response = await fetch(new URL(`ticket?name=${encodeURIComponent(name)}`, node), { method: 'POST' });

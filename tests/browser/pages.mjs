@@ -29,7 +29,13 @@ export async function visit(browser, demo, address, options = {}) {
   return page;
 }
 
+/** Until its script has run, a page empties the form and doesn't take it; the last that it does before is to look at the name. */
+export async function atTheDoor(page) {
+  await page.waitForFunction(() => document.activeElement?.id === 'name');
+}
+
 export async function join(page, name, room) {
+  await atTheDoor(page);
   await page.getByLabel('Your name').fill(name);
   await page.getByLabel('Room', { exact: true }).fill(room);
   await page.getByRole('button', { name: 'Join' }).click();

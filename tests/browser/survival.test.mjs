@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
 import { launchChromium } from './chromium.mjs';
-import { startMortalNodes } from './nodes.mjs';
+import { ready, startMortalNodes } from './nodes.mjs';
 import { join, members, picture, say, hear, visit } from './pages.mjs';
 
 let demo, browser;
@@ -44,20 +44,6 @@ async function assertHas(page, ...said) {
 async function servedBy(page, node) {
   await page.locator('#node').getByText(node, { exact: true }).waitFor();
   await page.locator('#status[data-state=open]').waitFor();
-}
-
-/** The node has its peer's history, and its workers have their weftd. */
-async function ready(node) {
-  for (;;) {
-    try {
-      const readyz = await fetch(new URL('weftd/readyz', node));
-      const { link } = await (await fetch(new URL('weft/status', node))).json();
-      if (readyz.ok && (await readyz.json()).peers.every(({ up }) => up) && link.up === 2) return;
-    } catch {
-      // It is not there yet.
-    }
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
 }
 
 test('two pages go on chatting when the node of one is killed, and then the other node', { timeout: 180_000 }, async () => {

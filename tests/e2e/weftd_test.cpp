@@ -223,6 +223,7 @@ TEST(Weftd, CarriesPublicationsAcrossTheMeshAndAfterAKillAgain) {
     on_b->frames.clear();
     EXPECT_TRUE(on_b->until_up());
     subscribe(*on_b, "chat:x");
+    on_a = connect(a.workers);  // the one of before may have been silent for too long meanwhile
     publish(*on_a, "chat:x", "3");
     EXPECT_TRUE(on_b->until([&] { return on_b->received("chat:x", "3") == 1; }));
     publish(*on_b, "chat:x", "4");
@@ -315,6 +316,10 @@ TEST(Weftd, SurvivesGarbageOnEverySocket) {
     const TestNode a(folder, "a", free_port());
     auto weftd = a.start({});
     auto link = connect(a.workers);
+    const auto stay = [&] {  // or it would be silent for too long
+        int turns = 0;
+        link->until([&] { return turns++ > 0; });
+    };
 
     // Bytes that are no ZeroMQ.
     sockaddr_in tcp{};
@@ -328,6 +333,7 @@ TEST(Weftd, SurvivesGarbageOnEverySocket) {
          {std::string("GET / HTTP/1.1\r\n\r\n"), std::string(100'000, '\xff'), std::string("\xff")}) {
         send_raw(AF_INET, reinterpret_cast<sockaddr*>(&tcp), sizeof tcp, bytes);
         send_raw(AF_UNIX, reinterpret_cast<sockaddr*>(&ipc), sizeof ipc, bytes);
+        stay();
     }
 
     // ZeroMQ messages that are no batch: broken, of several parts, empty, well-formed nonsense.
@@ -352,6 +358,7 @@ TEST(Weftd, SurvivesGarbageOnEverySocket) {
         ASSERT_TRUE(answer.ParseFromArray(reply.data(), static_cast<int>(reply.size())));
         ASSERT_EQ(answer.frames_size(), 1);
         EXPECT_EQ(answer.frames(0).reset().reason(), v1::Reset::UNKNOWN_SESSION);
+        stay();
     }
     EXPECT_TRUE(weftd->wait_for({"event=link_rejected", "role=worker", "malformed"})) << weftd->output();
     EXPECT_TRUE(weftd->wait_for({"event=link_rejected", "role=peer", "malformed"})) << weftd->output();
@@ -532,6 +539,7 @@ TEST(Weftd, ResetsAWorkerThatDoesNotReadAndServesTheOthers) {
     }
     EXPECT_TRUE(weftd->wait_for({"event=link_overflow", "name=host/lazy"})) << weftd->output();
     EXPECT_TRUE(weftd->wait_for({"event=worker_down", "name=host/lazy"})) << weftd->output();
+    EXPECT_TRUE(eager->until([&] { return eager->received("chat:x", data) >= sent; }));
     EXPECT_EQ(eager->received("chat:x", data), sent);
     EXPECT_TRUE(eager->downs.empty());
 }

@@ -188,6 +188,7 @@ describe('a channel', () => {
     const bob = clientOf('bob', socketUrl(1), { getTicket: () => ticketFor('bob', { info }) });
     const channel = ann.channel(fresh());
     await Promise.all([ann.connect(), bob.connect()]);
+    await channel.presence(); // a node that has just started tells of nobody before it can answer that
     const joins = collect(channel, 'join');
     expect(await channel.subscribe()).toMatchObject({ members: 0 });
     await joins.until(1);
@@ -276,6 +277,7 @@ test('a client that speaks Protocol Buffers is heard by one that speaks JSON, an
   const signal = next(channels[1]!, 'signal');
   expect(ann.signal(name, 'typing', { on: true })).toBe(true);
   expect(await signal).toMatchObject({ name: 'typing', data: { on: true }, publisher: { user: 'ann' } });
+  await expect.poll(async () => (await ann.presence(name)).count, { timeout: 30_000 }).toBe(2);
   expect((await ann.presence(name)).members!.map(({ user }) => user).sort()).toEqual(['ann', 'bob']);
   const page = await ann.history(name);
   expect(page).toMatchObject({ channel: name, complete: true, recovered: true });

@@ -103,7 +103,8 @@ test.each(['sse', 'poll'] as const)('a page that WebSocket does not get through 
   const proxy = await Proxy.to(nodes.urls[0]!);
   proxy.cutsOn = /upgrade: websocket/i;
   if (way === 'poll') proxy.swallowsOn = /GET \/events/;
-  const page = await visit(pageBehind(proxy), 'Ada', channel, { fallback: { sse: '/events', poll: '/poll', publish: '/publish' }, connectTimeoutMs: 3_000 });
+  const connectTimeoutMs = way === 'poll' ? 3_000 : 20_000; // a stream that is slow to come is no reason for polls
+  const page = await visit(pageBehind(proxy), 'Ada', channel, { fallback: { sse: '/events', poll: '/poll', publish: '/publish' }, connectTimeoutMs });
   expect(await page.evaluate(() => (window as any).client.connection.transport)).toBe(way);
   const bob = clientOf('bob');
   await bob.connect();

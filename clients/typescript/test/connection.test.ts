@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 
 import { UnauthorizedError, WeftError } from '../src/index.js';
-import { api, clientOf, collect, ended, fresh, masterOf, next, nodes, Proxy, socketUrl, ticketFor } from './support.js';
+import { api, clientOf, collect, ended, fresh, linked, masterOf, next, nodes, Proxy, refusalOf, socketUrl, ticketFor } from './support.js';
 
 describe('a connection', () => {
   test('is told of, and ends when it is told to', async () => {
@@ -102,7 +102,7 @@ describe('a connection', () => {
     end = ended(eve);
     await api('ban', { user: 'eve-1', seconds: 600 });
     expect(await end).toMatchObject({ code: 4009 });
-    const refusal = await eve.connect().catch((error: unknown) => error);
+    const refusal = await refusalOf(eve);
     expect(refusal).toBeInstanceOf(WeftError);
     expect((refusal as WeftError).code).toBe(4009);
     expect((refusal as WeftError).retryAfterMs).toBeGreaterThan(0);
@@ -111,7 +111,7 @@ describe('a connection', () => {
 
   test('one that is silent without an end is given up and replaced', async () => {
     const proxy = await Proxy.to(nodes.urls[0]!);
-    const ann = clientOf('ann', proxy.url, { heartbeatMs: 50, pongTimeoutMs: 300, connectTimeoutMs: 2_000 });
+    const ann = clientOf('ann', proxy.url, { heartbeatMs: 50, pongTimeoutMs: 2_000, connectTimeoutMs: 2_000 });
     await ann.connect();
     proxy.frozen = true;
     expect(await next(ann, 'connecting')).toMatchObject({ code: 1006, reason: 'no pong' });
@@ -168,5 +168,6 @@ describe('nodes that go', () => {
     expect(await back).toMatchObject({ recovered: true });
     await published;
     expect((await heard.until(1))[0]!.data).toBe('queued meanwhile');
+    await linked(0); // those who come now are told the node's name again
   });
 });

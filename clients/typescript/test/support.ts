@@ -76,6 +76,18 @@ export function collect<Events extends object, Name extends keyof Events>(from: 
 
 export const ended = (client: WeftClient): Promise<ClientEvents['disconnected']> => next(client, 'disconnected');
 
+/** Why a client that is banned is not let in. A worker that hears of the ban later than another lets it in first, and then ends that. */
+export async function refusalOf(client: WeftClient): Promise<unknown> {
+  for (;;) {
+    try {
+      await client.connect();
+    } catch (error) {
+      return error;
+    }
+    if (client.state !== 'disconnected') await ended(client);
+  }
+}
+
 /** Commands to the server, as operators give them. */
 export async function api(command: string, body: object): Promise<void> {
   const response = await fetch(new URL(`weft/api/${command}`, nodes.urls[0]), { method: 'POST', body: JSON.stringify(body) });
@@ -84,6 +96,19 @@ export async function api(command: string, body: object): Promise<void> {
 
 /** The process of a node's nginx master. */
 export const masterOf = (node: 'a' | 'b') => Number(readFileSync(path.join(nodes.state, node, 'nginx.pid'), 'utf8'));
+
+/** Resolves when both workers of a node have their weftd. */
+export async function linked(node: number): Promise<void> {
+  for (;;) {
+    try {
+      const { link } = (await (await fetch(new URL('weft/status', nodes.urls[node]))).json()) as any;
+      if (link.up >= 2) return;
+    } catch {
+      // A worker went that was to answer.
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
 
 /** A TCP proxy on a port of its own. */
 export class Proxy {
