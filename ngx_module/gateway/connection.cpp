@@ -295,7 +295,12 @@ void Connection::on_deadline() {
     }
     probing_ = true;
     probe();
-    arm(gateway_.now() + endpoint_->heartbeat_timeout);
+    if (phase_ != Phase::open) return;
+    if (probing_) {
+        arm(gateway_.now() + endpoint_->heartbeat_timeout);
+    } else {  // no answer is expected
+        arm_heartbeat();
+    }
 }
 
 }  // namespace weft

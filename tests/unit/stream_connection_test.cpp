@@ -74,6 +74,15 @@ TEST_F(Stream, IsProbedByAHeartbeatAndNeedNotAnswer) {
     EXPECT_FALSE(sse.gone());
 }
 
+TEST_F(Stream, IsProbedAsOftenWhereTheTimeoutIsLonger) {
+    endpoint.heartbeat_timeout = endpoint.heartbeat * 10;
+    Far& sse = stream(Kind::sse, {{"chat:a", {}}});
+    sse.take();
+    pass(endpoint.heartbeat * 3 + 5s);
+    EXPECT_EQ(sse.take(), ":\n\n:\n\n:\n\n");
+    EXPECT_FALSE(sse.gone());
+}
+
 TEST_F(Stream, IsToldHowItEnds) {
     Far& sse = stream(Kind::sse, {{"chat:a", {}}});
     Far& lines = stream(Kind::lines, {{"chat:a", {}}});
