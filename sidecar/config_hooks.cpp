@@ -65,7 +65,7 @@ void read_headers(ConfigReader& reader, const YAML::Node& map, const std::string
                         "has a header that is none; expected a name of letters, digits and dashes, and a text");
             continue;
         }
-        headers.push_back(name + ": " + value);
+        headers.emplace_back(name).append(": ").append(value);
     }
 }
 
@@ -180,6 +180,6 @@ void read_services(ConfigReader& reader, const YAML::Node& map, const std::strin
                      {"mode", file_mode(reader, services.mode)},
                      {"group", file_group(reader, services.group)},
                      {"timeout", reader.duration(services.timeout, milliseconds(10), std::chrono::minutes(5))}});
-}
+}  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks): it doesn't follow a std::function to its end
 
 }  // namespace weft

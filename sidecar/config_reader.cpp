@@ -85,7 +85,9 @@ void ConfigReader::read_map(const YAML::Node& map, const std::string& parent, co
             continue;
         }
         const std::string& name = entry.first.Scalar();
-        const std::string full = parent.empty() ? name : parent + "." + name;
+        std::string full = parent;
+        if (!full.empty()) full += '.';
+        full += name;
 
         const auto before = std::ranges::find(
             seen, name, [](const auto& pair) -> auto& { return pair.first; });

@@ -29,6 +29,7 @@ struct Attendance {
     struct Key {
         NodeIndex node = 0;
         std::uint64_t client = 0;  // 0: a number of connections
+        // NOLINTNEXTLINE(modernize-use-nullptr): there is no pointer
         auto operator<=>(const Key&) const = default;
     };
 

@@ -1,7 +1,6 @@
 #include "hook/transfer.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <new>
 #include <utility>
 
@@ -103,8 +102,7 @@ Transfer::End Transfer::end(CURLcode result) {
 std::size_t Transfer::read(char* to, std::size_t size, std::size_t count, void* self) noexcept {
     auto& transfer = *static_cast<Transfer*>(self);
     const std::string& body = transfer.call_.call.body;
-    const std::size_t bytes = std::min(size * count, body.size() - transfer.sent_);
-    std::memcpy(to, body.data() + transfer.sent_, bytes);
+    const std::size_t bytes = body.copy(to, size * count, transfer.sent_);
     transfer.sent_ += bytes;
     return bytes;
 }

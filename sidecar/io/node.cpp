@@ -83,7 +83,7 @@ NodeStatus Node::status() const {
     status.history_max_bytes = config_.history.max_bytes;
     if (hooks_) {
         for (const Hook hook : kAllHooks) {
-            if (auto counts = hooks_->counts(hook)) status.hooks.push_back({hook, std::move(*counts)});
+            if (auto counts = hooks_->counts(hook)) status.hooks.push_back({hook, *counts});
         }
     }
     return status;

@@ -32,9 +32,9 @@ struct StatusServer::State {
     }
     void serve(const char* path, StatusPage (*page)(const NodeStatus&, Instant)) {
         server.Get(path, [this, page](const httplib::Request&, httplib::Response& response) {
-            StatusPage made = page(copy(), clock_now());
+            const StatusPage made = page(copy(), clock_now());
             response.status = made.good ? 200 : 503;
-            response.set_content(std::move(made.text), "application/json");
+            response.set_content(made.text, "application/json");
         });
     }
 };
