@@ -74,13 +74,15 @@ look_simulation() {
 # as, with hardly any environment: it must come by here again. Leaks are not looked for in that process: nginx gives back
 # nothing when it doesn't like its configuration, and its main() can't be named in a suppression, for all is called by it.
 sanitized_nginx() {
-    local file=$1/nginx library nginx
+    local file=$1/nginx library standard nginx
     library=$(ldd "$1/ngx_http_weft_module.so" | sed -n 's/.* => \(.*libasan\.so[^ ]*\) .*/\1/p')
     [[ -n $library ]] || die "the module has no libasan (gcc links it as a library; clang doesn't)"
+    # Or AddressSanitizer, which looks for it as nginx starts, knows of no way to throw an exception.
+    standard=$(ldd "$1/ngx_http_weft_module.so" | sed -n 's/.* => \(.*libstdc++\.so[^ ]*\) .*/\1/p')
     nginx=$(PATH=$PATH:/usr/sbin command -v nginx)
     cat >"$file" <<END
 #!/bin/bash
-export LD_PRELOAD=$library ASAN_OPTIONS=\${ASAN_OPTIONS-$ASAN_OPTIONS:detect_leaks=0} LSAN_OPTIONS=$LSAN_OPTIONS UBSAN_OPTIONS=\${UBSAN_OPTIONS-$UBSAN_OPTIONS}
+export LD_PRELOAD="$library $standard" ASAN_OPTIONS=\${ASAN_OPTIONS-$ASAN_OPTIONS:detect_leaks=0} LSAN_OPTIONS=$LSAN_OPTIONS UBSAN_OPTIONS=\${UBSAN_OPTIONS-$UBSAN_OPTIONS}
 exec -a "\$0" $nginx "\$@"
 END
     chmod +x "$file"

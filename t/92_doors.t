@@ -37,12 +37,8 @@ sub only_speaker {
     return;
 }
 
-# A poll hears of what is not kept only while it is held.
-sub held {
-    my (@all) = @_;
-    ok(wait_for { $_->pump for @all; $here->status->{connections}{active} == 1 + @all }, 'all are there');
-    return;
-}
+# A poll hears of what is not kept only while it is held. (The other one is the speaker.)
+sub held { return all_held($here, 1, @_) }
 
 # A listener in a worker that fits; the others are cut.
 sub listen_where {

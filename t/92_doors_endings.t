@@ -33,12 +33,7 @@ sub api { my ($command, %parameters) = @_;
     return;
 }
 
-# That so many connections are there, while polls go on.
-sub held {
-    my (@all) = @_;
-    ok(wait_for { $_->pump for @all; $here->status->{connections}{active} == @all }, 'all are there');
-    return;
-}
+sub held { return all_held($here, 0, @_) }
 
 sub nobody_left { return nothing_left($here) }
 

@@ -5,11 +5,12 @@ use warnings;
 
 use Exporter 'import';
 use Test::More ();
+use Time::HiRes qw(sleep);
 
 use Weft::Door;
 use Weft::Test;
 
-our @EXPORT = qw(each_door doors_for nodes_with_doors nothing_left);
+our @EXPORT = qw(all_held each_door doors_for nodes_with_doors nothing_left);
 
 # What a door has no words for, with the reason. Everything else is kept by every door.
 our %WITHOUT = (
@@ -79,6 +80,21 @@ sub nodes_with_doors {
         push @nodes, $node;
     }
     return wantarray ? @nodes : $nodes[0];
+}
+
+# That all these are there, beside so many others, and polls are held: between two polls nobody listens. A poll that was
+# answered may be counted for a moment more, so it must be so for a while.
+sub all_held {
+    my ($node, $others, @all) = @_;
+    my $held = wait_for {
+        for (1 .. 5) {
+            $_->pump for @all;
+            return 0 if $node->status->{connections}{active} != $others + @all;
+            sleep 0.03;
+        }
+        return 1;
+    };
+    return Test::More::ok($held, 'all are there');
 }
 
 # That nothing is left of what a test opened: no connection, no subscription, no channel.
