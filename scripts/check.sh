@@ -71,8 +71,9 @@ look_simulation() {
 
 # sanitized_nginx FOLDER : leaves there an nginx for the module in FOLDER. Debian's nginx is not instrumented, so the
 # sanitizers' library must be in the process before it loads the module. In a binary upgrade nginx runs what it was called
-# as, with hardly any environment: it must come by here again. Leaks are not looked for in that process: nginx gives back
-# nothing when it doesn't like its configuration, and its main() can't be named in a suppression, for all is called by it.
+# as, with hardly any environment: it must come by here again. Leaks are not looked for in that process, nor in one that
+# looks at a configuration: nginx gives back nothing when it ends there, and its main() can't be named in a suppression, for
+# all is called by it.
 sanitized_nginx() {
     local file=$1/nginx library standard nginx
     library=$(ldd "$1/ngx_http_weft_module.so" | sed -n 's/.* => \(.*libasan\.so[^ ]*\) .*/\1/p')
@@ -83,6 +84,7 @@ sanitized_nginx() {
     cat >"$file" <<END
 #!/bin/bash
 export LD_PRELOAD="$library $standard" ASAN_OPTIONS=\${ASAN_OPTIONS-$ASAN_OPTIONS:detect_leaks=0} LSAN_OPTIONS=$LSAN_OPTIONS UBSAN_OPTIONS=\${UBSAN_OPTIONS-$UBSAN_OPTIONS}
+[[ " \$* " != *" -"[tT]" "* ]] || ASAN_OPTIONS+=:detect_leaks=0
 exec -a "\$0" $nginx "\$@"
 END
     chmod +x "$file"
