@@ -131,7 +131,7 @@ check 'who is in more channels than one message can name is drained, and takes n
     my @before = $nginx->reload(workers => 1);
     ok($nginx->wait_gone(@before), 'one worker is left');
     $node->wait_linked;
-    # About 8.5 MB of names, where 8 MiB can be said at once: those of the first alone, those of the others together.
+    # The names of the first have more than the 8 MiB that can be said of a connection; the others go one after the other.
     my ($most, $channel) = in_many_channels(most => 35_000);
     my @others = map { [ in_many_channels($_ => 11_500) ] } 'one', 'two', 'three';
     my @old = $nginx->reload(workers => 1);

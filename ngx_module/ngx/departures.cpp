@@ -149,7 +149,7 @@ void Departures::announce(Route& route) {
             stay(socket);
             continue;
         }
-        if (said + size > kMostSaid) {
+        if (!going.empty() && said + size > kMostSaidTogether) {
             pending_.push_back(&socket);
             break;
         }

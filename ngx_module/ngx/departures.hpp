@@ -22,8 +22,10 @@ public:
     /// Bytes that may wait for a client which moves. They go in one message with what is half read: who has both, and
     /// more than kMaxMessage of them together, is sent away in place of moving.
     static constexpr std::size_t kMostUnsent = kMaxMessage / 2;
-    /// Bytes of all that is said beforehand of those that go at one moment.
+    /// Bytes that are said beforehand of a connection. Who is in so many channels that it would be more is drained.
     static constexpr std::size_t kMostSaid = kMaxMessage - 1024;
+    /// And of all that go at one moment, if they are several: the other worker takes them in without a pause.
+    static constexpr std::size_t kMostSaidTogether = std::size_t{128} * 1024;
     /// How long those that go at one moment wait for the next word of the other worker, or of weftd.
     static constexpr std::chrono::seconds kWait{10};
 
