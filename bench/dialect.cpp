@@ -39,6 +39,8 @@ tl::expected<std::unique_ptr<Dialect>, std::string> make_dialect(const DialectOp
     if ((options.sse || options.poll) && options.name != "weft" && options.name != "nchan") {
         return tl::unexpected("the dialect \"" + options.name + "\" has WebSocket alone: expected weft or nchan");
     }
+    if (options.raw && options.name != "weft")
+        return tl::unexpected("the dialect \"" + options.name + "\" has no raw protocol: expected weft");
     if (options.name == "weft") return make_weft_dialect(options);
     if (options.name == "nchan") return make_nchan_dialect(options);
     if (options.name == "ws") return make_ws_dialect(options);

@@ -66,6 +66,7 @@ struct DialectOptions {
     std::string key_file;  // … or the key to sign one with
     bool sse = false;      // weft, nchan: subscribers listen by server-sent events …
     bool poll = false;     // … or ask again and again
+    bool raw = false;  // weft: subscribers get the data alone (weft.v1.raw), as from a server that knows no envelope
 };
 
 /// How subscribers listen.

@@ -14,8 +14,8 @@ using namespace std::string_view_literals;
 
 class WeftDialect final : public Dialect {
 public:
-    WeftDialect(std::string path, std::string ticket, Framing listening)
-        : path_(std::move(path)), ticket_(std::move(ticket)), listening_(listening) {}
+    WeftDialect(std::string path, std::string ticket, Framing listening, bool raw)
+        : path_(std::move(path)), ticket_(std::move(ticket)), listening_(listening), raw_(raw) {}
 
     [[nodiscard]] Framing framing(Role role) const override {
         return role == Role::subscriber ? listening_ : Framing::websocket;
@@ -26,6 +26,8 @@ public:
             const std::string door = framing(role) == Framing::events ? "/sse" : "/poll";
             return {door + "?channel=" + channel_name(channel), "Authorization: Bearer " + ticket_ + "\r\n"};
         }
+        if (raw_ && role == Role::subscriber)
+            return {"/raw?channel=" + channel_name(channel), "Authorization: Bearer " + ticket_ + "\r\n"};
         return {path_, "Sec-WebSocket-Protocol: weft.v1.json\r\nAuthorization: Bearer " + ticket_ + "\r\n"};
     }
 
@@ -35,7 +37,10 @@ public:
         return next;
     }
 
-    Step on_open(Role, std::uint32_t, std::string&) const override { return Step::wait; }
+    // A raw subscriber is told nothing; whether it hears is what probes find out.
+    Step on_open(Role role, std::uint32_t, std::string&) const override {
+        return raw_ && role == Role::subscriber ? Step::ready : Step::wait;
+    }
 
     Step on_message(Role role, std::uint32_t channel, std::string_view message, std::string& out) const override {
         if (is(message, "connection_established"sv)) {
@@ -75,6 +80,7 @@ private:
     std::string path_;
     std::string ticket_;
     Framing listening_;
+    bool raw_;
 };
 
 tl::expected<std::string, std::string> mint(const std::string& key_file) {
@@ -101,7 +107,7 @@ tl::expected<std::unique_ptr<Dialect>, std::string> make_weft_dialect(const Dial
     }
     if (ticket.empty()) return tl::unexpected(std::string("the weft dialect needs --ticket-key or --ticket"));
     return std::make_unique<WeftDialect>(options.path.empty() ? "/ws" : options.path, std::move(ticket),
-                                         subscriber_framing(options));
+                                         subscriber_framing(options), options.raw);
 }
 
 }  // namespace weft::bench

@@ -48,7 +48,9 @@ Options parse_options(int argc, char** argv) {
     app.add_option("--connect", address, "address of the server, 127.0.0.1:PORT");
     app.add_flag("--tls", options.tls, "speak TLS 1.3; the certificate is not verified");
     auto* sse = app.add_flag("--sse", options.dialect.sse, "subscribers listen by server-sent events (weft, nchan)");
-    app.add_flag("--poll", options.dialect.poll, "subscribers ask again and again (weft, nchan)")->excludes(sse);
+    auto* poll =
+        app.add_flag("--poll", options.dialect.poll, "subscribers ask again and again (weft, nchan)")->excludes(sse);
+    app.add_flag("--raw", options.dialect.raw, "subscribers get the data alone (weft)")->excludes(sse)->excludes(poll);
     app.add_option("--path", options.dialect.path, "request path (weft, ws)");
     app.add_option("--ticket", options.dialect.ticket, "weft: ticket to present");
     app.add_option("--ticket-key", options.dialect.key_file, "weft: file of the HS256 key to sign a ticket with");

@@ -49,13 +49,21 @@ done
 [[ $out == *.jsonl ]] || die "--out $out: expected a name that ends in .jsonl"
 
 # A case: its name, its rounds in the short run (0: only with --full), its rounds with --full, weft-load's arguments.
-# A window of 32 lets a server put several publications into one write; a window of 1 can't, so it shows the bare cost
-# of a delivery. Memory hardly differs between rounds. IDLE is 10,000 where so many files may be open.
+# A window of 128 keeps every server's core full, and lets a server put several publications into one write; with 32 and
+# few subscribers servers wait for the load in part; a window of 1 shows the bare cost of a delivery. Where Weft is
+# --raw its clients get the data alone, as those of uws and ws always do. Memory hardly differs between rounds. IDLE is
+# 10,000 where so many files may be open.
 cases=(
-    "fanout-1x100         3 5 fanout --subscribers-per-channel 100 --window 32"
-    "fanout-1x1000        3 5 fanout --subscribers-per-channel 1000 --window 32"
-    "fanout-1x5000        3 5 fanout --subscribers-per-channel 5000 --window 32"
+    "fanout-1x100         3 5 fanout --subscribers-per-channel 100 --window 128"
+    "fanout-1x1000        3 5 fanout --subscribers-per-channel 1000 --window 128"
+    "fanout-1x5000        3 5 fanout --subscribers-per-channel 5000 --window 128"
     "fanout-1000x5        3 5 fanout --channels 1000 --subscribers-per-channel 5 --window 128"
+    "fanout-1x100-32      3 5 fanout --subscribers-per-channel 100 --window 32"
+    "fanout-1x1000-32     0 5 fanout --subscribers-per-channel 1000 --window 32"
+    "fanout-1x100-raw     0 5 fanout --subscribers-per-channel 100 --window 128 --raw"
+    "fanout-1x1000-raw    3 5 fanout --subscribers-per-channel 1000 --window 128 --raw"
+    "fanout-1x5000-raw    0 5 fanout --subscribers-per-channel 5000 --window 128 --raw"
+    "fanout-1000x5-raw    0 5 fanout --channels 1000 --subscribers-per-channel 5 --window 128 --raw"
     "fanout-1x1000-single 0 5 fanout --subscribers-per-channel 1000 --window 1"
     "rate-1x1000-20       3 5 fanout --subscribers-per-channel 1000 --rate 20"
     "latency              3 5 latency --rate 200"
@@ -65,8 +73,8 @@ cases=(
     "handshakes           2 5 handshakes"
     "subscriptions        0 5 handshakes --until-ready"
     "handshakes-tls       2 5 handshakes --tls"
-    "fanout-1x1000-tls    0 5 fanout --subscribers-per-channel 1000 --window 32 --tls"
-    "fanout-1x1000-sse    3 5 fanout --subscribers-per-channel 1000 --window 32 --sse"
+    "fanout-1x1000-tls    0 5 fanout --subscribers-per-channel 1000 --window 128 --tls"
+    "fanout-1x1000-sse    3 5 fanout --subscribers-per-channel 1000 --window 128 --sse"
     "rate-1x1000-20-poll  1 3 fanout --subscribers-per-channel 1000 --rate 20 --poll"
     "idle-poll            1 3 idle --connections IDLE --channels 1 --poll"
     "idle-sse             1 3 idle --connections IDLE --channels 1 --sse"
@@ -101,6 +109,7 @@ for line in "${cases[@]}"; do
 done
 [[ ${#chosen[@]} -gt 0 ]] || die "--only $only matches no case"
 
+build=$(realpath -- "$build") || die "--build $build: there is no such directory"
 load=$build/weft-load
 [[ -x $load ]] || die "$load is not there: make build makes it"
 nginx=$(PATH=$PATH:/usr/sbin command -v nginx || true)
@@ -228,7 +237,9 @@ for line in "${chosen[@]}"; do
             [[ $rest != *--sse* && $rest != *--poll* || " $http_servers " == *" $name "* ]] || continue
             [[ $rest != *--reloads* || " $nginx_servers " == *" $name "* ]] || continue
             echo "--- $case, round $round of $count: $name" | tee -a "$log" >&2
-            measure "$name" "$case" "$round" "${words[@]}"
+            # The others send the data alone as it is.
+            [[ $name == weft ]] && own=("${words[@]}") || read -r -a own <<<"${words[*]/--raw/}"
+            measure "$name" "$case" "$round" "${own[@]}"
         done
     done
 done

@@ -100,6 +100,13 @@ EOF
             weft_rate off;
             weft_send_queue 8m;
         }
+        location = /raw {
+            weft_websocket;
+            weft_protocol raw;
+            weft_subscribe \$arg_channel;
+            weft_ticket key=$prefix/ticket.key;
+            weft_send_queue 8m;
+        }
         location = /sse {
             weft_sse;
             weft_ticket key=$prefix/ticket.key;

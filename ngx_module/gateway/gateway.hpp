@@ -547,10 +547,10 @@ private:
     bool asks_to_connect_ = false;  // these four as weftd's last Welcome said
     bool tells_disconnects_ = false;
     std::vector<ChannelPattern> asks_to_subscribe_;
-    std::chrono::milliseconds decision_timeout_{0};             // that a connection waits for being let in
-    std::unordered_map<Connection*, Asking> asking_;            // one for each connection that waits
-    std::size_t unsent_questions_ = 0;                          // of asking_, without a request
-    std::unordered_multimap<Connection*, Question> questions_;  // requests of the kind subscribe
+    std::chrono::milliseconds decision_timeout_{0};                   // that a connection waits for being let in
+    std::unordered_map<Connection*, Asking> asking_;                  // one for each connection that waits
+    std::size_t unsent_questions_ = 0;                                // of asking_, without a request
+    std::unordered_multimap<const Connection*, Question> questions_;  // requests of the kind subscribe
 
     Wire* wires_[Wire::kMax] = {};
     std::vector<TurnBatch> batches_;  // the first `batches_used_` belong to this turn; the rest keep buffers

@@ -214,6 +214,7 @@ void Gateway::collect(Feed& feed, const ServerFrame& frame, const Connection* ex
         feed.batch = static_cast<std::uint32_t>(batches_used_++);
         TurnBatch& batch = batches_[feed.batch];
         batch.feed = &feed;
+        __builtin_prefetch(feed.subscribers.data());  // for the end of the turn
         batch.except = except;
         batch.event = false;
         batch.notice = false;

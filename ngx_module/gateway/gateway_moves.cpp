@@ -16,8 +16,7 @@ Gateway::Movable Gateway::movable(const Connection& connection) const noexcept {
         return Movable::never;
     }
     if (!connection.greeted_ && !connection.endpoint().echo) return Movable::soon;
-    if (connection.requests_ > 0 || connection.late_reply_ || connection.asked_ ||
-        questions_.contains(const_cast<Connection*>(&connection))) {
+    if (connection.requests_ > 0 || connection.late_reply_ || connection.asked_ || questions_.contains(&connection)) {
         return Movable::soon;
     }
     if (connection.rare_ && connection.rare_->entrance && connection.rare_->entrance->unanswered > 0) {

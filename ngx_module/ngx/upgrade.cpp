@@ -111,6 +111,7 @@ ngx_int_t upgrade(ngx_http_request_t* request) {
     const std::string_view spoken = agreed ? answer.subprotocol : std::string_view(location.protocol);
     const Speech speech = choose_speech(*worker, spoken, location.endpoint.compression, extensions);
 
+    static_assert(sizeof(SocketOf<WebSocketConnection>) <= Connection::kFetched);
     auto socket =
         std::make_unique<SocketOf<WebSocketConnection>>(*worker, location.endpoint, *speech.wire, speech.deflate);
     if (!refusal) {

@@ -10,6 +10,7 @@
 
 #include <cstring>
 #include <memory>
+#include <utility>
 #include <zmq.hpp>
 
 #include "e2e/test_link.hpp"
@@ -449,12 +450,18 @@ TEST(Weftd, LetsARestartedPeerTakeItsPlaceAndNotTheOldOneAgain) {
     TestLink restarted(TestNode::mesh(a.port), TestLink::peer("b"));
     ASSERT_TRUE(restarted.until_up());
     EXPECT_TRUE(weftd->wait_for({"event=peer_down", "peer=b", "another process of this name dialed"}));
+    const auto let_restarted_turn = [&restarted] {
+        bool turned = false;
+        restarted.until([&turned] { return std::exchange(turned, true); });
+    };
     EXPECT_TRUE(old.until([&] {
-        restarted.until([] { return true; });
+        let_restarted_turn();
         return !old.refusals.empty();
     }));
     EXPECT_EQ(old.downs.at(0), "the listener said bye");
     EXPECT_EQ(old.refusals.at(0), "a newer process is connected as node b; expected a name for each node");
+    let_restarted_turn();
+    EXPECT_TRUE(restarted.up());
     EXPECT_TRUE(restarted.downs.empty());
 }
 
