@@ -238,7 +238,8 @@ for line in "${chosen[@]}"; do
             [[ $rest != *--reloads* || " $nginx_servers " == *" $name "* ]] || continue
             echo "--- $case, round $round of $count: $name" | tee -a "$log" >&2
             # The others send the data alone as it is.
-            [[ $name == weft ]] && own=("${words[@]}") || read -r -a own <<<"${words[*]/--raw/}"
+            own=("${words[@]}")
+            [[ $name == weft ]] || read -r -a own <<<"${words[*]/--raw/}"
             measure "$name" "$case" "$round" "${own[@]}"
         done
     done

@@ -40,6 +40,13 @@ void Connection::enter_by(std::unique_ptr<Entrance> entrance) {
     if (entrance || rare_) rare().entrance = std::move(entrance);
 }
 
+Connection::Subscription* Connection::subscription_to(const Feed& feed) noexcept {
+    for (std::size_t i = subscriptions_.size(); i-- > 0;) {
+        if (subscriptions_[i].feed == &feed) return &subscriptions_[i];
+    }
+    return nullptr;
+}
+
 void Connection::on_written(std::size_t count) {
     gateway_.counters().bytes_out.add(count);
     if (rare_ && rare_->tally) rare_->tally->bytes_out += count;

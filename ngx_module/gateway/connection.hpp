@@ -240,6 +240,8 @@ private:
     };
     static constexpr std::uint16_t kMaxStrikes = 100;  // refusals in a row, or the burst, until the client is ended
 
+    /// Null: it has none. Looked for from the newest on, which is in what order they are joined and, at the end, left.
+    [[nodiscard]] Subscription* subscription_to(const Feed& feed) noexcept;
     Rare& rare();
     [[nodiscard]] Entrance* entrance() noexcept { return rare_ ? rare_->entrance.get() : nullptr; }
     bool rewrite_front(std::size_t enough) noexcept;

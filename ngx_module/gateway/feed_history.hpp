@@ -1,9 +1,12 @@
 // What a worker knows, beyond the feed, of a channel that keeps history.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <list>
 #include <string>
-#include <vector>
+#include <string_view>
+#include <unordered_map>
 
 #include "weft/standing.hpp"
 
@@ -16,12 +19,54 @@ class Connection;
 struct Apart {
     Connection* connection;
     std::string id;  // of its command
-    Standing standing;
-    std::uint64_t request = 0;  // for a page, in flight
     bool echo = true;
-    bool answered = false;  // its command was
-    bool latest = false;    // it asked for nothing, and is given the newest
-    bool replaying = true;  // live publications don't go to it yet: they will be in a page
+    Standing standing{};
+    std::uint64_t request = 0;  // for a page, in flight; see Aparts::ask()
+    bool answered = false;      // its command was
+    bool latest = false;        // it asked for nothing, and is given the newest
+    bool replaying = true;      // live publications don't go to it yet: they will be in a page; see Aparts::stand()
+};
+
+/// Those of one channel. After an outage thousands come at once, so each is found, and taken out, without a look at the
+/// others.
+class Aparts {
+public:
+    using List = std::list<Apart>;
+
+    [[nodiscard]] bool empty() const noexcept { return places_.empty(); }
+    [[nodiscard]] std::size_t size() const noexcept { return places_.size(); }
+    /// Those that are replaying, and those that are not any more.
+    [[nodiscard]] List& replaying() noexcept { return replaying_; }
+    [[nodiscard]] List& standing() noexcept { return standing_; }
+    /// Any of them; there must be one.
+    [[nodiscard]] Apart& any() noexcept { return replaying_.empty() ? standing_.back() : replaying_.back(); }
+
+    /// Null: it isn't among them.
+    [[nodiscard]] Apart* find(const Connection& connection) noexcept;
+    /// The one that asked this; null: it has left.
+    [[nodiscard]] Apart* find(std::uint64_t request) noexcept;
+    /// Calls `visit` with each. It neither adds nor erases.
+    template <class Visit>
+    void for_each(Visit visit) {
+        for (Apart& apart : replaying_) visit(apart);
+        for (Apart& apart : standing_) visit(apart);
+    }
+
+    /// A connection that isn't among them. It stays where it is in memory until it is erased.
+    Apart& add(Connection& connection, std::string_view id, bool echo);
+    /// It asked for a page; 0: it hasn't any more.
+    void ask(Apart& apart, std::uint64_t request);
+    /// It has had its pages.
+    void stand(Apart& apart) noexcept;
+    /// All are to ask again; no request is in flight.
+    void begin_anew() noexcept;
+    void erase(const Connection& connection) noexcept;
+
+private:
+    List replaying_;
+    List standing_;
+    std::unordered_map<const Connection*, List::iterator> places_;
+    std::unordered_map<std::uint64_t, Apart*> requests_;
 };
 
 struct FeedHistory {
@@ -33,7 +78,7 @@ struct FeedHistory {
     bool ahead = false;         // it has what the node lacks
     std::uint64_t request = 0;  // for a page, while the feed catches up after a loss of the link
     std::string node;           // the node's position when it answered last
-    std::vector<Apart> apart;
+    Aparts apart;
 };
 
 }  // namespace weft

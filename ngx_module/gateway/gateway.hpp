@@ -399,6 +399,7 @@ private:
     Feed& make_feed(std::string_view channel);
     void announce(Feed& feed);
     void join(Feed& feed, Connection& connection, bool echo);
+    void join(Feed& feed, Connection& connection, Connection::Subscription& subscription, bool echo);
     void leave(Feed& feed, Connection& connection);
     void leave_shared(Feed& feed, Connection::Subscription& subscription);
     void answer_subscribe(Feed& feed, Connection& connection, std::string_view id, bool resume,
@@ -439,7 +440,7 @@ private:
     void on_read_failed(const ShardLink& link, Request::Kind kind, std::uint64_t number, const event::Error& error);
     void answer_history(const Request& request, const v1::HistoryPage& page);
     void catch_up(Feed& feed, const v1::HistoryPage& page);
-    void replay(Feed& feed, std::size_t index, const v1::HistoryPage& page);
+    void replay(Feed& feed, Apart& apart, const v1::HistoryPage& page);
     void broadcast_kept(Feed& feed, const v1::Publication& publication);
     void on_kept_gap(Feed& feed, const v1::Gap& gap);
     /// To one that stands apart, if it doesn't know it yet.
@@ -447,6 +448,8 @@ private:
     void send_to_aparts(Feed& feed, const ServerFrame& frame);
     /// Those who stand where the others stand go on with them.
     void rejoin(Feed& feed);
+    /// This one does, if it stands there; `here` is feed.position. It is not among Feed::history's any more then.
+    void rejoin(Feed& feed, const Apart& apart, const Position& here);
     void leave_apart(Feed& feed, const Connection& connection) noexcept;
     /// Answers a subscribe that weftd hasn't answered, and that something else has overtaken.
     void fail_unanswered(Feed& feed, Connection& connection, std::string_view why);

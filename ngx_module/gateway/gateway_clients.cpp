@@ -62,7 +62,7 @@ void Gateway::on_read_clients(ShardLink& link, const v1::ReadClients& read) {
     } else if (const Feed* const feed = find_feed(read.channel())) {
         for (const Feed::Subscriber& subscriber : feed->subscribers) look_at(*subscriber.connection);
         if (feed->history) {
-            for (const Apart& apart : feed->history->apart) look_at(*apart.connection);
+            feed->history->apart.for_each([&](const Apart& apart) { look_at(*apart.connection); });
         }
     }
     v1::ClientsPage& page = *outgoing_.mutable_clients_page();

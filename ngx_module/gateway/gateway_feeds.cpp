@@ -59,35 +59,34 @@ void Gateway::announce(Feed& feed) {
 }
 
 void Gateway::join(Feed& feed, Connection& connection, bool echo) {
-    const auto slot = static_cast<std::uint32_t>(feed.subscribers.size());
-    for (Connection::Subscription& subscription : connection.subscriptions_) {
-        if (subscription.feed != &feed) continue;
-        if (subscription.slot != Connection::kWaiting) {  // again: only the wish for echo may have changed
-            Feed::Subscriber& subscriber = feed.subscribers[subscription.slot];
-            feed.without_echo = feed.without_echo + (echo ? 0 : 1) - (subscriber.echo ? 0 : 1);
-            subscriber.echo = echo;
-            return;
-        }
-        subscription.slot = slot;
-        feed.subscribers.push_back({&connection, echo, feed.members && hears_members(feed, connection)});
-        if (feed.members) {
-            feed.members->deaf += feed.subscribers.back().hears_members ? 0 : 1;
-            member_joined(feed, connection);
-        }
-        feed.without_echo += echo ? 0 : 1;
-        feed.wires |= bit(connection.wire_->index());
-        wires_[connection.wire_->index()] = connection.wire_;
-        counters_.subscriptions.add();
-        count_later(feed);
+    Connection::Subscription* const subscription = connection.subscription_to(feed);
+    assert(subscription != nullptr && "a connection joins what it subscribed to");
+    if (subscription != nullptr) join(feed, connection, *subscription, echo);
+}
+
+void Gateway::join(Feed& feed, Connection& connection, Connection::Subscription& subscription, bool echo) {
+    if (subscription.slot != Connection::kWaiting) {  // again: only the wish for echo may have changed
+        Feed::Subscriber& subscriber = feed.subscribers[subscription.slot];
+        feed.without_echo = feed.without_echo + (echo ? 0 : 1) - (subscriber.echo ? 0 : 1);
+        subscriber.echo = echo;
         return;
     }
-    assert(false && "a connection joins what it subscribed to");
+    subscription.slot = static_cast<std::uint32_t>(feed.subscribers.size());
+    feed.subscribers.push_back({&connection, echo, feed.members && hears_members(feed, connection)});
+    if (feed.members) {
+        feed.members->deaf += feed.subscribers.back().hears_members ? 0 : 1;
+        member_joined(feed, connection);
+    }
+    feed.without_echo += echo ? 0 : 1;
+    feed.wires |= bit(connection.wire_->index());
+    wires_[connection.wire_->index()] = connection.wire_;
+    counters_.subscriptions.add();
+    count_later(feed);
 }
 
 void Gateway::leave(Feed& feed, Connection& connection) {
-    const auto subscription = std::find_if(connection.subscriptions_.begin(), connection.subscriptions_.end(),
-                                           [&feed](const auto& entry) { return entry.feed == &feed; });
-    if (subscription == connection.subscriptions_.end()) return;
+    Connection::Subscription* const subscription = connection.subscription_to(feed);
+    if (subscription == nullptr) return;
     std::erase_if(feed.waiting, [&connection](const auto& waiting) { return waiting.connection == &connection; });
     std::erase_if(feed.arriving, [&connection](const auto& arriving) { return arriving.connection == &connection; });
     leave_apart(feed, connection);
@@ -111,9 +110,7 @@ void Gateway::leave_shared(Feed& feed, Connection::Subscription& subscription) {
     counters_.subscriptions.subtract();
     if (slot + 1 != feed.subscribers.size()) {
         feed.subscribers[slot] = feed.subscribers.back();
-        for (Connection::Subscription& moved : feed.subscribers[slot].connection->subscriptions_) {
-            if (moved.feed == &feed) moved.slot = slot;
-        }
+        feed.subscribers[slot].connection->subscription_to(feed)->slot = slot;
     }
     feed.subscribers.pop_back();
     if (feed.subscribers.capacity() > 64 && feed.subscribers.size() < feed.subscribers.capacity() / 4) {
@@ -186,12 +183,8 @@ void Gateway::refuse_feed(Feed& feed, const event::Error& error) {
     std::vector<Feed::Waiting> waiting;
     waiting.swap(feed.waiting);
     for (const Feed::Waiting& one : waiting) {
-        const auto subscription =
-            std::find_if(one.connection->subscriptions_.begin(), one.connection->subscriptions_.end(),
-                         [&feed](const auto& entry) { return entry.feed == &feed; });
-        if (subscription != one.connection->subscriptions_.end() && subscription->slot == Connection::kWaiting) {
-            leave(feed, *one.connection);
-        }
+        const Connection::Subscription* const subscription = one.connection->subscription_to(feed);
+        if (subscription != nullptr && subscription->slot == Connection::kWaiting) leave(feed, *one.connection);
         fail(*one.connection, one.id, error);
     }
     const auto put_out = [this, &feed, &error](Connection& connection) {
@@ -200,7 +193,7 @@ void Gateway::refuse_feed(Feed& feed, const event::Error& error) {
         frame.body = event::Unsubscribed{feed.name, error.code};
         send(connection, frame);
     };
-    while (feed.history && !feed.history->apart.empty()) put_out(*feed.history->apart.back().connection);
+    while (feed.history && !feed.history->apart.empty()) put_out(*feed.history->apart.any().connection);
     while (!feed.arriving.empty()) put_out(*feed.arriving.back().connection);
     while (!feed.subscribers.empty()) put_out(*feed.subscribers.back().connection);
     feed.announced = false;

@@ -71,18 +71,22 @@ void Gateway::give_latest(Feed& feed, Connection& connection, std::string_view i
 
 Apart* Gateway::set_apart(Feed& feed, Connection& connection, std::string_view id, bool echo, const std::string& after,
                           bool latest) {
-    for (Connection::Subscription& subscription : connection.subscriptions_) {
-        if (subscription.feed == &feed) leave_shared(feed, subscription);
-    }
+    // Of several commands that waited together, one before this may have failed for want of room.
+    Connection::Subscription* const subscription = connection.subscription_to(feed);
+    if (subscription != nullptr) leave_shared(feed, *subscription);
     const std::uint64_t request =
-        read_history(*feed.link, {nullptr, nullptr, {}, Request::Kind::replay}, feed.name, after, 0, latest);
+        subscription == nullptr
+            ? 0
+            : read_history(*feed.link, {nullptr, nullptr, {}, Request::Kind::replay}, feed.name, after, 0, latest);
     if (request == 0) {
         leave(feed, connection);
         fail_unavailable(connection, id);
         return nullptr;  // whoever called looks whether the feed is still used
     }
     count_later(feed);
-    return &feed.history->apart.emplace_back(Apart{&connection, std::string(id), {}, request, echo});
+    Apart& apart = feed.history->apart.add(connection, id, echo);
+    feed.history->apart.ask(apart, request);
+    return &apart;
 }
 
 void Gateway::settle_kept(Feed& feed, const v1::Subscribed& subscribed) {
@@ -135,7 +139,7 @@ void Gateway::finish_settling(Feed& feed) {
 void Gateway::forget_history(Feed& feed) {
     std::erase(feed.link->replaying, &feed);
     const std::unique_ptr<FeedHistory> history = std::move(feed.history);
-    for (const Apart& apart : history->apart) {
+    history->apart.for_each([&](const Apart& apart) {
         join(feed, *apart.connection, apart.echo);
         ServerFrame frame;
         frame.body = event::Gap{feed.name};
@@ -145,7 +149,7 @@ void Gateway::forget_history(Feed& feed) {
                 event::Subscribed{feed.name, feed.position, false, true, 0, members_for(feed, *apart.connection)};
         }
         send(*apart.connection, frame);
-    }
+    });
 }
 
 void Gateway::on_page(ShardLink& link, const v1::HistoryPage& page) {
@@ -159,10 +163,7 @@ void Gateway::on_page(ShardLink& link, const v1::HistoryPage& page) {
         return;
     }
     if (request.kind != Request::Kind::replay) return;
-    const auto apart = std::find_if(history.apart.begin(), history.apart.end(),
-                                    [&](const Apart& one) { return one.request == page.request(); });
-    if (apart == history.apart.end()) return;  // it has left
-    replay(*feed, static_cast<std::size_t>(apart - history.apart.begin()), page);
+    if (Apart* const apart = history.apart.find(page.request())) replay(*feed, *apart, page);
 }
 
 void Gateway::on_read_failed(const ShardLink& link, Request::Kind kind, std::uint64_t number,
@@ -181,11 +182,10 @@ void Gateway::on_read_failed(const ShardLink& link, Request::Kind kind, std::uin
             return finish_settling(*feed);
         }
         if (kind != Request::Kind::replay) continue;
-        const auto apart = std::find_if(history.apart.begin(), history.apart.end(),
-                                        [number](const Apart& one) { return one.request == number; });
-        if (apart == history.apart.end()) continue;
+        Apart* const apart = history.apart.find(number);
+        if (apart == nullptr) continue;
         if (apart->answered) {
-            apart->request = 0;  // asked again
+            history.apart.ask(*apart, 0);  // it will again
             feed->link->replaying.push_back(feed.get());
             return;
         }
@@ -249,10 +249,8 @@ void Gateway::catch_up(Feed& feed, const v1::HistoryPage& page) {
     finish_settling(feed);
 }
 
-void Gateway::replay(Feed& feed, std::size_t index, const v1::HistoryPage& page) {
-    FeedHistory& history = *feed.history;
-    Apart& apart = history.apart[index];
-    apart.request = 0;
+void Gateway::replay(Feed& feed, Apart& apart, const v1::HistoryPage& page) {
+    feed.history->apart.ask(apart, 0);
     Position after = apart.standing.told;
     after.merge(apart.standing.beyond);
     apart.standing.begin(after, parse(page.start()));
@@ -280,8 +278,10 @@ void Gateway::replay(Feed& feed, std::size_t index, const v1::HistoryPage& page)
         feed.link->replaying.push_back(&feed);
         return;
     }
-    apart.replaying = false;
-    rejoin(feed);
+    feed.history->apart.stand(apart);
+    // What nobody else knows is kept for so many of those who stand apart for it, so that takes a look at them.
+    if (!apart.standing.beyond.empty()) return rejoin(feed);
+    rejoin(feed, apart, parse(feed.position));
 }
 
 void Gateway::broadcast_kept(Feed& feed, const v1::Publication& publication) {
@@ -296,15 +296,13 @@ void Gateway::broadcast_kept(Feed& feed, const v1::Publication& publication) {
     } else {
         feed.position = publication.position();
     }
-    for (Apart& apart : history.apart) {
-        if (!apart.replaying) send_kept(feed, apart, publication, false);
-    }
+    for (Apart& apart : history.apart.standing()) send_kept(feed, apart, publication, false);
     if (news && !publication.repeat()) {
         ServerFrame frame;
         frame.body = event_of(feed.name, publication, feed.position);
         broadcast(feed, frame, publication.publisher().client_id());
     }
-    if (!history.apart.empty()) rejoin(feed);
+    if (!history.apart.standing().empty()) rejoin(feed);
 }
 
 void Gateway::send_kept(Feed& feed, Apart& apart, const v1::Publication& publication, bool replayed) {
@@ -333,8 +331,7 @@ void Gateway::on_kept_gap(Feed& feed, const v1::Gap& gap) {
     ServerFrame frame;
     frame.body = event::Gap{feed.name};
     broadcast(feed, frame, 0);
-    for (Apart& apart : history.apart) {
-        if (apart.replaying) continue;  // its next page says so
+    for (Apart& apart : history.apart.standing()) {  // to the others their next page says so
         apart.standing.told.merge(node);
         send(*apart.connection, frame);
     }
@@ -342,60 +339,52 @@ void Gateway::on_kept_gap(Feed& feed, const v1::Gap& gap) {
 }
 
 void Gateway::send_to_aparts(Feed& feed, const ServerFrame& frame) {
-    for (const Apart& apart : feed.history->apart) {
+    feed.history->apart.for_each([&](const Apart& apart) {
         if (apart.answered) send(*apart.connection, frame);
-    }
+    });
 }
 
 void Gateway::rejoin(Feed& feed) {
-    FeedHistory& history = *feed.history;
     const Position here = parse(feed.position);
     std::size_t beyond = 0;
-    for (std::size_t i = 0; i < history.apart.size();) {
-        Apart& apart = history.apart[i];
-        if (!apart.replaying && !apart.standing.beyond.empty() && ++beyond > FeedHistory::kMaxBeyond) {
-            apart.standing.beyond = Position();
-        }
-        if (apart.replaying || !apart.standing.same(here)) {
-            ++i;
-            continue;
-        }
-        Connection& connection = *apart.connection;
-        const bool echo = apart.echo;
-        history.apart.erase(history.apart.begin() + static_cast<std::ptrdiff_t>(i));
-        deliver_collected(feed);  // it has that
-        join(feed, connection, echo);
+    Aparts::List& standing = feed.history->apart.standing();
+    for (auto next = standing.begin(); next != standing.end();) {
+        Apart& apart = *next++;
+        if (!apart.standing.beyond.empty() && ++beyond > FeedHistory::kMaxBeyond) apart.standing.beyond = Position();
+        rejoin(feed, apart, here);
     }
+}
+
+void Gateway::rejoin(Feed& feed, const Apart& apart, const Position& here) {
+    if (!apart.standing.same(here)) return;
+    Connection& connection = *apart.connection;
+    const bool echo = apart.echo;
+    feed.history->apart.erase(connection);
+    deliver_collected(feed);  // it has that
+    join(feed, connection, echo);
 }
 
 void Gateway::leave_apart(Feed& feed, const Connection& connection) noexcept {
-    if (!feed.history) return;
-    std::erase_if(feed.history->apart, [&connection](const Apart& apart) { return apart.connection == &connection; });
+    if (feed.history) feed.history->apart.erase(connection);
 }
 
 void Gateway::fail_unanswered(Feed& feed, Connection& connection, std::string_view why) {
-    if (!feed.history) return;
-    for (const Apart& apart : feed.history->apart) {
-        if (apart.connection == &connection && !apart.answered) {
-            fail(connection, apart.id, {Code::not_subscribed, why, {}});
-        }
-    }
+    const Apart* const apart = feed.history ? feed.history->apart.find(connection) : nullptr;
+    if (apart != nullptr && !apart->answered) fail(connection, apart->id, {Code::not_subscribed, why, {}});
 }
 
 void Gateway::interrupt_replays(Feed& feed) {
     FeedHistory& history = *feed.history;
     history.request = 0;
-    for (std::size_t i = 0; i < history.apart.size();) {
-        Apart& apart = history.apart[i];
-        apart.request = 0;
-        apart.replaying = true;  // also those that were ahead: what comes next, they ask for
-        if (apart.answered) {
-            ++i;
-            continue;
-        }
-        const Apart gone = std::move(apart);
-        leave(feed, *gone.connection);
-        fail_unavailable(*gone.connection, gone.id);
+    history.apart.begin_anew();  // also those that were ahead: what comes next, they ask for
+    Aparts::List& replaying = history.apart.replaying();
+    for (auto next = replaying.begin(); next != replaying.end();) {
+        Apart& apart = *next++;
+        if (apart.answered) continue;
+        Connection& connection = *apart.connection;
+        const std::string id = std::move(apart.id);
+        leave(feed, connection);
+        fail_unavailable(connection, id);
     }
 }
 
@@ -413,13 +402,13 @@ void Gateway::continue_replays(ShardLink& link) {
     for (Feed* const feed : feeds) {
         if (!feed->settled || !feed->history) continue;  // it comes again when it is
         bool more = false;
-        for (Apart& apart : feed->history->apart) {
-            if (!apart.replaying || apart.request != 0) continue;
+        for (Apart& apart : feed->history->apart.replaying()) {
+            if (apart.request != 0) continue;
             if (apart.connection->queue().bytes() <= kReplayRoom) {
                 Position after = apart.standing.told;
                 after.merge(apart.standing.beyond);
-                apart.request =
-                    read_history(link, {nullptr, nullptr, {}, Request::Kind::replay}, feed->name, after.text(), 0);
+                feed->history->apart.ask(apart, read_history(link, {nullptr, nullptr, {}, Request::Kind::replay},
+                                                             feed->name, after.text(), 0));
             }
             more |= apart.request == 0;
         }

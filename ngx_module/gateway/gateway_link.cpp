@@ -125,12 +125,8 @@ void Gateway::lose(ShardLink& link) {
         std::vector<Feed::Waiting> waiting;
         waiting.swap(feed.waiting);
         for (const Feed::Waiting& one : waiting) {
-            for (const Connection::Subscription& subscription : one.connection->subscriptions_) {
-                if (subscription.feed == &feed && subscription.slot == Connection::kWaiting) {
-                    leave(feed, *one.connection);
-                    break;
-                }
-            }
+            const Connection::Subscription* const subscription = one.connection->subscription_to(feed);
+            if (subscription != nullptr && subscription->slot == Connection::kWaiting) leave(feed, *one.connection);
             fail_unavailable(*one.connection, one.id);
         }
         drop_if_unused(feed);

@@ -110,7 +110,7 @@ bool Gateway::expected_everywhere(const Connection& connection) const noexcept {
 }
 
 bool Gateway::slip_in(Connection& connection, unsigned shard) {
-    for (const Connection::Subscription& subscription : connection.subscriptions_) {
+    for (Connection::Subscription& subscription : connection.subscriptions_) {
         Feed& feed = *subscription.feed;
         if (feed.link->shard() != shard) continue;
         if (!feed.settled) return false;
@@ -119,7 +119,7 @@ bool Gateway::slip_in(Connection& connection, unsigned shard) {
         const bool echo = self->echo;
         feed.arriving.erase(self);
         deliver_collected(feed);  // what was said before is for those who were here
-        join(feed, connection, echo);
+        join(feed, connection, subscription, echo);
     }
     return true;
 }

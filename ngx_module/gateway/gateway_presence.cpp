@@ -73,9 +73,9 @@ void Gateway::announce_members(Feed& feed) {
     feed.members->recount = true;
     announce_later(feed);
     if (feed.members->rule->presence_counts || !feed.history) return;
-    for (const Apart& apart : feed.history->apart) {
+    feed.history->apart.for_each([&](const Apart& apart) {
         if (apart.answered) member_joined(feed, *apart.connection);
-    }
+    });
 }
 
 void Gateway::continue_announcing() {
@@ -118,9 +118,9 @@ void Gateway::on_member_event(const v1::MemberEvent& event) {
 
 void Gateway::tell_members(Feed& feed, const ServerFrame& frame) {
     if (feed.history) {
-        for (const Apart& apart : feed.history->apart) {
+        feed.history->apart.for_each([&](const Apart& apart) {
             if (apart.answered && hears_members(feed, *apart.connection)) send(*apart.connection, frame);
-        }
+        });
     }
     if (feed.members->deaf == 0) return collect(feed, frame);
     if (feed.members->deaf == feed.subscribers.size()) return;

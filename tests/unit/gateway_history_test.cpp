@@ -307,5 +307,27 @@ TEST_F(GatewayHistory, AnswersEveryCommandThoughTheyOvertakeEachOther) {
     EXPECT_EQ(short_lines(bob.take()), Lines{"event 3"});
 }
 
+TEST_F(GatewayHistory, ServesThousandsWhoComeBackAtOnceAndSomeWhoLeaveAgain) {
+    Client& ann = member();
+    ann.take();
+    const std::string start = last_position(ann);
+    publish_some(ann, 1, 2);
+    std::vector<Client*> crowd;
+    for (int i = 0; i < 3000; ++i) crowd.push_back(&connect("bob"));
+    for (Client* const one : crowd) say(*one, resume("chat:a", "s", start));
+    for (std::size_t i = 0; i < crowd.size(); i += 3) say(*crowd[i], unsubscribe("chat:a", "u"));
+    run();
+    publish_some(ann, 3, 3);
+    for (std::size_t i = 0; i < crowd.size(); ++i) {
+        const Lines got = short_lines(crowd[i]->take());
+        if (i % 3 == 0) {
+            ASSERT_EQ(got.size(), 2U) << i;
+            EXPECT_EQ(got[1], "unsubscribed#u") << i;
+        } else {
+            ASSERT_EQ(got, (Lines{"subscribed recovered", "event 1", "event 2", "event 3"})) << i;
+        }
+    }
+}
+
 }  // namespace
 }  // namespace weft
