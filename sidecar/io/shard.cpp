@@ -20,6 +20,7 @@ constexpr milliseconds kMaxTick{250};
 constexpr milliseconds kMaxRetry{16};
 constexpr milliseconds kGatherWait{2'000};  // workers were seen to take 1.5 s to find a new weftd
 constexpr milliseconds kLinger{300};        // of kDrain, left to ZeroMQ for what it holds
+constexpr milliseconds kLeaveToRead{50};    // of kDrain, left to the other ends, behind what was said last
 
 /// That are surely there: not this node itself, and of those behind names one, since nobody knows how many there are.
 std::size_t expected_peers(const Config::Mesh& mesh) {
@@ -334,10 +335,13 @@ void Shard::drain() {
     mesh_.close_links(begin);
     if (back_ends_) back_ends_->close(begin);
     Instant now = begin;
-    for (gate_.flush(now); gate_.has_unsent() && now - begin < kDrain - kLinger; gate_.flush(now)) {
+    for (gate_.flush(now); gate_.has_unsent() && now - begin < kDrain - kLinger - kLeaveToRead; gate_.flush(now)) {
         std::this_thread::sleep_for(milliseconds(2));
         now = monotonic_now();
     }
+    // With ZMQ_IMMEDIATE, as dialers have it, the end of a connection overtakes in libzmq what the dialer hasn't read
+    // yet.
+    std::this_thread::sleep_for(kLeaveToRead);
     for (LinkPort* port : {workers_.get(), incoming_.get()}) {
         if (port != nullptr) port->socket().set(zmq::sockopt::linger, static_cast<int>(kLinger.count()));
     }
