@@ -50,9 +50,9 @@ done
 
 # A case: its name, its rounds in the short run (0: only with --full), its rounds with --full, weft-load's arguments.
 # A window of 128 keeps the others' cores full (Weft's to 87 % at 1 x 100), and lets a server put several publications
-# into one write; with 32 and few subscribers all of them wait for the load in part; a window of 1 shows the bare cost of a delivery. Where Weft is
-# --raw its clients get the data alone, as those of uws and ws always do. Memory hardly differs between rounds. IDLE is
-# 10,000 where so many files may be open.
+# into one write; with 32 and few subscribers all of them wait for the load in part; a window of 1 shows the bare cost
+# of a delivery. Where Weft is --raw its clients get the data alone, as those of uws and ws always do. Memory hardly
+# differs between rounds. IDLE is 10,000 where so many files may be open.
 cases=(
     "fanout-1x100         3 5 fanout --subscribers-per-channel 100 --window 128"
     "fanout-1x1000        3 5 fanout --subscribers-per-channel 1000 --window 128"
