@@ -150,6 +150,7 @@ void Departures::announce(Route& route) {
             continue;
         }
         if (!going.empty() && said + size > kMostSaidTogether) {
+            client.go_on();  // it is at rest, and is of the next message
             pending_.push_back(&socket);
             break;
         }
