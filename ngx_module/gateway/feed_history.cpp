@@ -13,11 +13,11 @@ Apart* Aparts::find(std::uint64_t request) noexcept {
 }
 
 Apart& Aparts::add(Connection& connection, std::string_view id, bool echo) {
-    const auto at = replaying_.insert(replaying_.end(), Apart{&connection, std::string(id), echo});
+    const auto at = pausing_.insert(pausing_.end(), Apart{&connection, std::string(id), echo});
     try {
         places_.emplace(&connection, at);
     } catch (...) {  // memory is short
-        replaying_.erase(at);
+        pausing_.erase(at);
         throw;
     }
     return *at;
@@ -26,20 +26,26 @@ Apart& Aparts::add(Connection& connection, std::string_view id, bool echo) {
 void Aparts::ask(Apart& apart, std::uint64_t request) {
     if (request != 0) requests_.emplace(request, &apart);
     if (apart.request != 0) requests_.erase(apart.request);
+    List& before = list_of(apart);
     apart.request = request;
+    List& now = list_of(apart);
+    if (&now != &before) now.splice(now.end(), before, places_.find(apart.connection)->second);
 }
 
-void Aparts::stand(Apart& apart) noexcept {
-    if (!apart.replaying) return;
-    standing_.splice(standing_.end(), replaying_, places_.find(apart.connection)->second);
-    apart.replaying = false;
+void Aparts::catch_up(Apart& apart) noexcept {
+    List& before = list_of(apart);
+    apart.caught_up = true;
+    caught_up_.splice(caught_up_.end(), before, places_.find(apart.connection)->second);
 }
 
 void Aparts::begin_anew() noexcept {
     requests_.clear();
-    for (Apart& apart : standing_) apart.replaying = true;
-    replaying_.splice(replaying_.end(), standing_);
-    for (Apart& apart : replaying_) apart.request = 0;
+    for_each([](Apart& apart) {
+        apart.request = 0;
+        apart.caught_up = false;
+    });
+    pausing_.splice(pausing_.end(), asking_);
+    pausing_.splice(pausing_.end(), caught_up_);
 }
 
 void Aparts::erase(const Connection& connection) noexcept {
@@ -47,7 +53,7 @@ void Aparts::erase(const Connection& connection) noexcept {
     if (place == places_.end()) return;
     const List::iterator at = place->second;
     if (at->request != 0) requests_.erase(at->request);
-    (at->replaying ? replaying_ : standing_).erase(at);
+    list_of(*at).erase(at);
     places_.erase(place);
 }
 

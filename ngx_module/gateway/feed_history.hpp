@@ -24,7 +24,7 @@ struct Apart {
     std::uint64_t request = 0;  // for a page, in flight; see Aparts::ask()
     bool answered = false;      // its command was
     bool latest = false;        // it asked for nothing, and is given the newest
-    bool replaying = true;      // live publications don't go to it yet: they will be in a page; see Aparts::stand()
+    bool caught_up = false;     // it has had its pages; until then live publications don't go to it, but come in one
 };
 
 /// Those of one channel. After an outage thousands come at once, so each is found, and taken out, without a look at the
@@ -35,11 +35,11 @@ public:
 
     [[nodiscard]] bool empty() const noexcept { return places_.empty(); }
     [[nodiscard]] std::size_t size() const noexcept { return places_.size(); }
-    /// Those that are replaying, and those that are not any more.
-    [[nodiscard]] List& replaying() noexcept { return replaying_; }
-    [[nodiscard]] List& standing() noexcept { return standing_; }
+    /// Those that are to ask for a page, and those that have had all; a page is on its way to the others.
+    [[nodiscard]] List& pausing() noexcept { return pausing_; }
+    [[nodiscard]] List& caught_up() noexcept { return caught_up_; }
     /// Any of them; there must be one.
-    [[nodiscard]] Apart& any() noexcept { return replaying_.empty() ? standing_.back() : replaying_.back(); }
+    [[nodiscard]] Apart& any() noexcept { return *places_.begin()->second; }
 
     /// Null: it isn't among them.
     [[nodiscard]] Apart* find(const Connection& connection) noexcept;
@@ -48,23 +48,29 @@ public:
     /// Calls `visit` with each. It neither adds nor erases.
     template <class Visit>
     void for_each(Visit visit) {
-        for (Apart& apart : replaying_) visit(apart);
-        for (Apart& apart : standing_) visit(apart);
+        for (List* const list : {&asking_, &pausing_, &caught_up_}) {
+            for (Apart& apart : *list) visit(apart);
+        }
     }
 
-    /// A connection that isn't among them. It stays where it is in memory until it is erased.
+    /// A connection that isn't among them; it pauses. It stays where it is in memory until it is erased.
     Apart& add(Connection& connection, std::string_view id, bool echo);
-    /// It asked for a page; 0: it hasn't any more.
+    /// It asked for a page, or, with 0, pauses again. Not for one that has caught up.
     void ask(Apart& apart, std::uint64_t request);
-    /// It has had its pages.
-    void stand(Apart& apart) noexcept;
-    /// All are to ask again; no request is in flight.
+    /// One that pauses has had its pages.
+    void catch_up(Apart& apart) noexcept;
+    /// All pause; no request is in flight.
     void begin_anew() noexcept;
     void erase(const Connection& connection) noexcept;
 
 private:
-    List replaying_;
-    List standing_;
+    [[nodiscard]] List& list_of(const Apart& apart) noexcept {
+        return apart.caught_up ? caught_up_ : apart.request != 0 ? asking_ : pausing_;
+    }
+
+    List asking_;
+    List pausing_;
+    List caught_up_;
     std::unordered_map<const Connection*, List::iterator> places_;
     std::unordered_map<std::uint64_t, Apart*> requests_;
 };

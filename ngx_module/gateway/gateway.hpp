@@ -195,7 +195,8 @@ public:
 
     /// A client's command. The connection must be open.
     void execute(Connection& connection, const Command& command);
-    /// A message that was no command, or not to be executed.
+    /// A message that was no command, or not to be executed. Where that ends the connection (kEntryId) it leaves its
+    /// channels, which may go with it: not to be called in a walk over channels, or over those who wait in one.
     void fail(Connection& connection, std::string_view id, const event::Error& error);
 
     // --- connections that move from one worker of a host to another, in gateway_moves.cpp (docs/reload.md). The worker
@@ -373,6 +374,10 @@ private:
     /// It counts no more for its connection.
     static void forget(const Request& request) noexcept;
     void fail_requests(ShardLink& link);
+    struct Unanswered {
+        Connection* connection;
+        std::string id;  // of its command
+    };
 
     // What back ends and clients ask likewise, in gateway_back_end.cpp.
     /// The rule of a channel that a back end asks about; null, and it is answered, when there is none.
@@ -407,6 +412,9 @@ private:
     void drop_if_unused(Feed& feed);
     void settle(Feed& feed, const v1::Subscribed& subscribed);
     void refuse_feed(Feed& feed, const event::Error& error);
+    /// Takes a connection out of a channel that it subscribed to, against its will, and tells it: `why` where it wasn't
+    /// answered yet, and that it is unsubscribed where it was in. The feed may be unused then.
+    void put_out(Feed& feed, Connection& connection, const event::Error& why);
     /// `except`: a subscriber that doesn't get it; what was collected before must have been delivered then.
     void collect(Feed& feed, const ServerFrame& frame, const Connection* except = nullptr);
     void deliver(TurnBatch& batch);
@@ -453,7 +461,8 @@ private:
     void leave_apart(Feed& feed, const Connection& connection) noexcept;
     /// Answers a subscribe that weftd hasn't answered, and that something else has overtaken.
     void fail_unanswered(Feed& feed, Connection& connection, std::string_view why);
-    void interrupt_replays(Feed& feed);
+    /// Adds those to `unanswered` who were still to be, and have left the feed.
+    void interrupt_replays(Feed& feed, std::vector<Unanswered>& unanswered);
     /// Asks for the next pages, for readers that have room.
     void continue_replays();
     void continue_replays(ShardLink& link);

@@ -187,17 +187,28 @@ void Gateway::refuse_feed(Feed& feed, const event::Error& error) {
         if (subscription != nullptr && subscription->slot == Connection::kWaiting) leave(feed, *one.connection);
         fail(*one.connection, one.id, error);
     }
-    const auto put_out = [this, &feed, &error](Connection& connection) {
-        leave(feed, connection);
-        ServerFrame frame;
-        frame.body = event::Unsubscribed{feed.name, error.code};
-        send(connection, frame);
-    };
-    while (feed.history && !feed.history->apart.empty()) put_out(*feed.history->apart.any().connection);
-    while (!feed.arriving.empty()) put_out(*feed.arriving.back().connection);
-    while (!feed.subscribers.empty()) put_out(*feed.subscribers.back().connection);
+    while (feed.history && !feed.history->apart.empty()) put_out(feed, *feed.history->apart.any().connection, error);
+    while (!feed.arriving.empty()) put_out(feed, *feed.arriving.back().connection, error);
+    while (!feed.subscribers.empty()) put_out(feed, *feed.subscribers.back().connection, error);
     feed.announced = false;
     drop_if_unused(feed);
+}
+
+void Gateway::put_out(Feed& feed, Connection& connection, const event::Error& why) {
+    const Apart* const apart = feed.history ? feed.history->apart.find(connection) : nullptr;
+    const bool was_in = connection.subscription_to(feed)->slot != Connection::kWaiting ||
+                        (apart != nullptr ? apart->answered : feed.expects(connection));
+    std::vector<std::string> unanswered;
+    for (const Feed::Waiting& waiting : feed.waiting) {
+        if (waiting.connection == &connection) unanswered.push_back(waiting.id);
+    }
+    if (apart != nullptr && !apart->answered) unanswered.push_back(apart->id);
+    leave(feed, connection);
+    for (const std::string& id : unanswered) fail(connection, id, why);
+    if (!was_in) return;
+    ServerFrame frame;
+    frame.body = event::Unsubscribed{feed.name, why.code};
+    send(connection, frame);
 }
 
 // Once a publication and wire, then once a subscriber and turn: see bench/, "fanout".

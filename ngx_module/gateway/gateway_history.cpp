@@ -4,6 +4,7 @@
 // of history until one is complete. At that point of the link's sequence it has what weftd has, and goes on with what
 // comes after. weftd keeps nothing of a reader, and a reader that doesn't take its page isn't sent another.
 #include <algorithm>
+#include <cassert>
 
 #include "gateway/gateway.hpp"
 
@@ -71,13 +72,11 @@ void Gateway::give_latest(Feed& feed, Connection& connection, std::string_view i
 
 Apart* Gateway::set_apart(Feed& feed, Connection& connection, std::string_view id, bool echo, const std::string& after,
                           bool latest) {
-    // Of several commands that waited together, one before this may have failed for want of room.
     Connection::Subscription* const subscription = connection.subscription_to(feed);
+    assert(subscription != nullptr && "a connection stands apart in what it subscribed to");
     if (subscription != nullptr) leave_shared(feed, *subscription);
     const std::uint64_t request =
-        subscription == nullptr
-            ? 0
-            : read_history(*feed.link, {nullptr, nullptr, {}, Request::Kind::replay}, feed.name, after, 0, latest);
+        read_history(*feed.link, {nullptr, nullptr, {}, Request::Kind::replay}, feed.name, after, 0, latest);
     if (request == 0) {
         leave(feed, connection);
         fail_unavailable(connection, id);
@@ -121,7 +120,9 @@ void Gateway::finish_settling(Feed& feed) {
     std::vector<Feed::Waiting> waiting;
     waiting.swap(feed.waiting);
     for (const Feed::Waiting& one : waiting) {
-        if (one.resume) {
+        if (one.connection->subscription_to(feed) == nullptr) {  // a command of its before this failed for want of room
+            fail_unavailable(*one.connection, one.id);
+        } else if (one.resume) {
             resume(feed, *one.connection, one.id, one.echo, one.position);
         } else if (one.latest) {
             give_latest(feed, *one.connection, one.id, one.echo);
@@ -278,7 +279,7 @@ void Gateway::replay(Feed& feed, Apart& apart, const v1::HistoryPage& page) {
         feed.link->replaying.push_back(&feed);
         return;
     }
-    feed.history->apart.stand(apart);
+    feed.history->apart.catch_up(apart);
     // What nobody else knows is kept for so many of those who stand apart for it, so that takes a look at them.
     if (!apart.standing.beyond.empty()) return rejoin(feed);
     rejoin(feed, apart, parse(feed.position));
@@ -296,13 +297,13 @@ void Gateway::broadcast_kept(Feed& feed, const v1::Publication& publication) {
     } else {
         feed.position = publication.position();
     }
-    for (Apart& apart : history.apart.standing()) send_kept(feed, apart, publication, false);
+    for (Apart& apart : history.apart.caught_up()) send_kept(feed, apart, publication, false);
     if (news && !publication.repeat()) {
         ServerFrame frame;
         frame.body = event_of(feed.name, publication, feed.position);
         broadcast(feed, frame, publication.publisher().client_id());
     }
-    if (!history.apart.standing().empty()) rejoin(feed);
+    if (!history.apart.caught_up().empty()) rejoin(feed);
 }
 
 void Gateway::send_kept(Feed& feed, Apart& apart, const v1::Publication& publication, bool replayed) {
@@ -331,7 +332,7 @@ void Gateway::on_kept_gap(Feed& feed, const v1::Gap& gap) {
     ServerFrame frame;
     frame.body = event::Gap{feed.name};
     broadcast(feed, frame, 0);
-    for (Apart& apart : history.apart.standing()) {  // to the others their next page says so
+    for (Apart& apart : history.apart.caught_up()) {  // to the others their next page says so
         apart.standing.told.merge(node);
         send(*apart.connection, frame);
     }
@@ -347,8 +348,8 @@ void Gateway::send_to_aparts(Feed& feed, const ServerFrame& frame) {
 void Gateway::rejoin(Feed& feed) {
     const Position here = parse(feed.position);
     std::size_t beyond = 0;
-    Aparts::List& standing = feed.history->apart.standing();
-    for (auto next = standing.begin(); next != standing.end();) {
+    Aparts::List& caught_up = feed.history->apart.caught_up();
+    for (auto next = caught_up.begin(); next != caught_up.end();) {
         Apart& apart = *next++;
         if (!apart.standing.beyond.empty() && ++beyond > FeedHistory::kMaxBeyond) apart.standing.beyond = Position();
         rejoin(feed, apart, here);
@@ -373,18 +374,16 @@ void Gateway::fail_unanswered(Feed& feed, Connection& connection, std::string_vi
     if (apart != nullptr && !apart->answered) fail(connection, apart->id, {Code::not_subscribed, why, {}});
 }
 
-void Gateway::interrupt_replays(Feed& feed) {
+void Gateway::interrupt_replays(Feed& feed, std::vector<Unanswered>& unanswered) {
     FeedHistory& history = *feed.history;
     history.request = 0;
     history.apart.begin_anew();  // also those that were ahead: what comes next, they ask for
-    Aparts::List& replaying = history.apart.replaying();
-    for (auto next = replaying.begin(); next != replaying.end();) {
+    Aparts::List& pausing = history.apart.pausing();
+    for (auto next = pausing.begin(); next != pausing.end();) {
         Apart& apart = *next++;
         if (apart.answered) continue;
-        Connection& connection = *apart.connection;
-        const std::string id = std::move(apart.id);
-        leave(feed, connection);
-        fail_unavailable(connection, id);
+        unanswered.push_back({apart.connection, std::move(apart.id)});
+        leave(feed, *apart.connection);
     }
 }
 
@@ -401,18 +400,16 @@ void Gateway::continue_replays(ShardLink& link) {
     feeds.erase(std::unique(feeds.begin(), feeds.end()), feeds.end());
     for (Feed* const feed : feeds) {
         if (!feed->settled || !feed->history) continue;  // it comes again when it is
-        bool more = false;
-        for (Apart& apart : feed->history->apart.replaying()) {
-            if (apart.request != 0) continue;
-            if (apart.connection->queue().bytes() <= kReplayRoom) {
-                Position after = apart.standing.told;
-                after.merge(apart.standing.beyond);
-                feed->history->apart.ask(apart, read_history(link, {nullptr, nullptr, {}, Request::Kind::replay},
-                                                             feed->name, after.text(), 0));
-            }
-            more |= apart.request == 0;
+        Aparts::List& pausing = feed->history->apart.pausing();
+        for (auto next = pausing.begin(); next != pausing.end();) {
+            Apart& apart = *next++;
+            if (apart.connection->queue().bytes() > kReplayRoom) continue;
+            Position after = apart.standing.told;
+            after.merge(apart.standing.beyond);
+            feed->history->apart.ask(
+                apart, read_history(link, {nullptr, nullptr, {}, Request::Kind::replay}, feed->name, after.text(), 0));
         }
-        if (more) link.replaying.push_back(feed);
+        if (!pausing.empty()) link.replaying.push_back(feed);
     }
 }
 

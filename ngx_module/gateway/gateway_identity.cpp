@@ -101,19 +101,10 @@ void Gateway::leave_what_is_not_granted(Connection& connection) {
             feed->members->deaf += subscriber.hears_members ? 0 : 1;
             continue;
         }
-        for (const Feed::Waiting& waiting : feed->waiting) {
-            if (waiting.connection != &connection) continue;
-            fail(connection, waiting.id,
-                 {Code::permission_denied, "the ticket doesn't grant \"subscribe\" on this channel any more", {}});
-        }
-        const std::string name = feed->name;
-        const bool settled = slot != Connection::kWaiting || feed->expects(connection);
-        leave(*feed, connection);
+        put_out(*feed, connection,
+                {Code::permission_denied, "the ticket doesn't grant \"subscribe\" on this channel any more", {}});
         drop_if_unused(*feed);
-        if (!settled) continue;
-        ServerFrame frame;
-        frame.body = event::Unsubscribed{name, Code::permission_denied};
-        send(connection, frame);
+        if (connection.phase() != Connection::Phase::open) return;  // and in no channel any more
     }
 }
 

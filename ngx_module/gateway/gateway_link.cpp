@@ -116,21 +116,24 @@ void Gateway::on_link_down(ShardLink& link, std::string_view why) {
 void Gateway::lose(ShardLink& link) {
     counters_.link_up.set(0);
     while (!link.counting.empty()) forget_count(*link.counting.back());  // all are, on the next link
+    // Told at the end: who ends for it leaves its other channels, and those may go with it.
+    std::vector<Unanswered> unanswered;
     for (auto entry = feeds_.begin(); entry != feeds_.end();) {
         Feed& feed = *(entry++)->second;
         if (feed.link != &link) continue;
         feed.settled = false;
         feed.announced = false;
-        if (feed.history) interrupt_replays(feed);
+        if (feed.history) interrupt_replays(feed, unanswered);
         std::vector<Feed::Waiting> waiting;
         waiting.swap(feed.waiting);
-        for (const Feed::Waiting& one : waiting) {
+        for (Feed::Waiting& one : waiting) {
             const Connection::Subscription* const subscription = one.connection->subscription_to(feed);
             if (subscription != nullptr && subscription->slot == Connection::kWaiting) leave(feed, *one.connection);
-            fail_unavailable(*one.connection, one.id);
+            unanswered.push_back({one.connection, std::move(one.id)});
         }
         drop_if_unused(feed);
     }
+    for (const Unanswered& one : unanswered) fail_unavailable(*one.connection, one.id);
     fail_requests(link);
     look_at_congestion();
     host_.on_link_lost();

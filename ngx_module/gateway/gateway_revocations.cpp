@@ -120,24 +120,10 @@ void Gateway::grant(const v1::Revocation& revocation, Connection& connection) {
 void Gateway::expel(Connection& connection, const std::string& channel) {
     Feed* const feed = find_feed(channel);
     if (feed == nullptr) return;
-    const auto subscription = std::ranges::find(connection.subscriptions_, feed, &Connection::Subscription::feed);
-    if (subscription == connection.subscriptions_.end()) return;
+    if (connection.subscription_to(*feed) == nullptr) return;
     counters_.revoked.add();
-    const bool was_in = subscription->slot != Connection::kWaiting || feed->expects(connection);
-    std::vector<std::string> unanswered;
-    for (const Feed::Waiting& waiting : feed->waiting) {
-        if (waiting.connection == &connection) unanswered.push_back(waiting.id);
-    }
     if (feed->members) member_left(*feed, connection, true);
-    leave(*feed, connection);
-    for (const std::string& id : unanswered) {
-        fail(connection, id, {Code::revoked, "taken out of this channel by the server", {}});
-    }
-    if (was_in) {
-        ServerFrame frame;
-        frame.body = event::Unsubscribed{channel, Code::revoked};
-        send(connection, frame);
-    }
+    put_out(*feed, connection, {Code::revoked, "taken out of this channel by the server", {}});
     drop_if_unused(*feed);
 }
 

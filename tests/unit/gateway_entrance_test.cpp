@@ -73,6 +73,47 @@ TEST_F(GatewayEntrance, EndsWhenWeftdRefusesAChannel) {
     EXPECT_TRUE(told[1].starts_with("close 4008")) << told[1];
 }
 
+TEST_F(GatewayEntrance, EndsWhenTheLinkGoesBeforeOneIsInAllChannels) {
+    std::vector<std::string> channels;
+    for (int i = 0; i < 20; ++i) channels.push_back("chat:" + std::to_string(i));
+    for (const std::string& last : channels) {  // in whichever order they are walked over
+        weftd.answers = false;
+        Client& ann = enter(channels, false, wire);
+        for (const std::string& channel : channels) {
+            if (channel != last) deliver({subscribed(channel, "k.0")});
+        }
+        ann.take();
+        link_down();
+        run();
+        const Lines told = ann.take();
+        ASSERT_EQ(told.size(), 2U) << last;
+        EXPECT_EQ(told[0], "error 4017 retry 1000");
+        EXPECT_TRUE(told[1].starts_with("close 4017")) << told[1];
+        EXPECT_EQ(counters.channels.value(), 0U);
+        remove_now(ann);
+        link_up();
+    }
+}
+
+TEST_F(GatewayEntrance, EndsWhenAChannelIsTakenAwayThatItWaitsFor) {
+    weftd.answers = false;
+    for (const char* const kept : {"chat:a", "chat:b", "chat:c"}) {
+        Client& ann = enter({"chat:a", "chat:b", "chat:c"}, false, wire);
+        ann.take();
+        deliver({revocation(v1::Revocation::GRANT, [kept](auto& out) {
+            out.set_user("ann");
+            out.set_grants(R"({"channels":{")" + std::string(kept) + R"(":["*"]}})");
+        })});
+        const Lines told = ann.take();
+        ASSERT_EQ(told.size(), 2U) << kept;
+        EXPECT_EQ(told[0], "error 4010");
+        EXPECT_TRUE(told[1].starts_with("close 4010")) << told[1];
+        for (const char* const channel : {"chat:a", "chat:b", "chat:c"}) deliver({subscribed(channel, "k.0")});
+        EXPECT_EQ(ann.take(), Lines{}) << "it is in none";
+        remove_now(ann);
+    }
+}
+
 TEST_F(GatewayEntrance, ReadsOnOnlyWhenOneIsInAllChannels) {
     weftd.answers = false;
     Client& ann = enter({"chat:a", "chat:b"}, true, raw_wire);

@@ -590,6 +590,18 @@ public:
         }
     }
 
+    /// What weftd tells of a decision, later than the last; `set` says about whom, and what.
+    v1::Frame revocation(v1::Revocation::Kind kind, const std::function<void(v1::Revocation&)>& set) {
+        v1::Frame frame;
+        v1::Revocation& out = *frame.mutable_revocation();
+        out.set_kind(kind);
+        set(out);
+        issued_ = std::max(issued_ + 1, clock.wall.time_since_epoch().count());
+        out.set_issued_ms(issued_);
+        out.set_until_ms(issued_ + 60'000);
+        return frame;
+    }
+
     std::uint64_t random() override { return random_(); }
 
     /// The tokens that are accepted, and whose they are; "full" is of somebody who has too many connections.
@@ -643,6 +655,7 @@ private:
         delete &socket;
     }
 
+    std::int64_t issued_ = 0;  // milliseconds, of the last decision
     std::mt19937_64 random_{42};
     std::string batch_;
     bool turn_due_ = false;

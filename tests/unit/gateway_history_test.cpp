@@ -55,6 +55,16 @@ protected:
         run();
         return client;
     }
+    /// weftd tells the worker, and nothing else, of a decision about bob.
+    void decide(v1::Revocation::Kind kind, const std::function<void(v1::Revocation&)>& set) {
+        const v1::Frame frame = revocation(kind, [&set](auto& out) {
+            out.set_user("bob");
+            set(out);
+        });
+        weftd.listener().send(frame.SerializeAsString(), clock.now);
+        carry_in();
+        end_turn();
+    }
     void publish_some(Client& client, int from, int to) {
         for (int i = from; i <= to; ++i) {
             say(client, publish("chat:a", "", std::to_string(i)));
@@ -305,6 +315,76 @@ TEST_F(GatewayHistory, AnswersEveryCommandThoughTheyOvertakeEachOther) {
     EXPECT_NE(ids.find("1 2 3 4"), std::string::npos) << ids;
     publish_some(ann, 3, 3);
     EXPECT_EQ(short_lines(bob.take()), Lines{"event 3"});
+}
+
+TEST_F(GatewayHistory, RefusesEveryCommandOfOneWhoWaitedWhenThereIsNoRoomToAsk) {
+    Client& ann = member();
+    ann.take();
+    const std::string start = last_position(ann);
+    publish_some(ann, 1, 1);
+    ask(ann, unsubscribe("chat:a", "u"));  // the worker forgets the channel
+    Client& bob = connect("bob");
+    say(bob, resume("chat:a", "1", start));
+    say(bob, subscribe("chat:a", "2"));
+    carry_out();
+    BackEnd back_end;
+    link_stuck = true;
+    for (std::size_t i = 0; i < Gateway::kMaxRequests; ++i) gateway().publish("chat:b", Json("1"), {}, back_end);
+    carry_in();  // weftd's answer
+    end_turn();
+    EXPECT_EQ(bob.take(), (Lines{"error#1 4017 retry 1000", "error#2 4017 retry 1000"}));
+    EXPECT_EQ(counters.subscriptions.value(), 0U);
+    link_stuck = false;
+    run();
+    EXPECT_EQ(short_lines(ask(bob, resume("chat:a", "s", start))), (Lines{"subscribed recovered", "event 1"}));
+    gateway().cancel(back_end);
+}
+
+TEST_F(GatewayHistory, AnswersOneWhoIsTakenOutBeforeAPageHasCome) {
+    Client& ann = member();
+    ann.take();
+    const std::string start = last_position(ann);
+    publish_some(ann, 1, 1);
+    Client& bob = connect("bob");
+    say(bob, resume("chat:a", "s", start));
+    decide(v1::Revocation::UNSUBSCRIBE, [](auto& out) { out.set_channel("chat:a"); });
+    EXPECT_EQ(bob.take(), Lines{"error#s 4013"});
+    run();
+    EXPECT_EQ(bob.take(), Lines{}) << "the page comes for nobody";
+    say(bob, resume("chat:a", "s", start));
+    decide(v1::Revocation::GRANT, [](auto& out) { out.set_grants(R"({"channels":{"chat:b":["*"]}})"); });
+    EXPECT_EQ(bob.take(), Lines{"error#s 4010"});
+    run();
+    EXPECT_EQ(bob.take(), Lines{});
+}
+
+TEST_F(GatewayHistory, TellsOneWhoIsTakenOutInTheMiddleOfAReplay) {
+    Client& ann = member();
+    ann.take();
+    const std::string start = last_position(ann);
+    for (int i = 1; i <= 300; ++i) {
+        say(ann, publish("chat:a", "", '"' + std::string(1000, 'x') + '"'));
+        run();
+    }
+    for (const bool grants : {false, true}) {
+        Client& bob = connect("bob");
+        bob.room = 10'000;
+        say(bob, resume("chat:a", "s", start));
+        for (int i = 0; i < 5; ++i) pass(std::chrono::milliseconds(100));
+        if (grants) {
+            decide(v1::Revocation::GRANT, [](auto& out) { out.set_grants(R"({"channels":{"chat:b":["*"]}})"); });
+        } else {
+            decide(v1::Revocation::UNSUBSCRIBE, [](auto& out) { out.set_channel("chat:a"); });
+        }
+        bob.room = SIZE_MAX;
+        flush_now(bob);
+        const Lines told = bob.take();
+        ASSERT_LT(told.size(), 300U) << "he was still behind";
+        EXPECT_EQ(told.back(), grants ? "unsubscribed chat:a 4010" : "unsubscribed chat:a 4013");
+        run();
+        EXPECT_EQ(bob.take(), Lines{});
+        remove_now(bob);
+    }
 }
 
 TEST_F(GatewayHistory, ServesThousandsWhoComeBackAtOnceAndSomeWhoLeaveAgain) {

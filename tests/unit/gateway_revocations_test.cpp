@@ -8,16 +8,6 @@ using namespace test;  // NOLINT(google-build-using-namespace): the fixture's wo
 
 class GatewayRevocations : public ScriptedGateway {
 protected:
-    v1::Frame revocation(v1::Revocation::Kind kind, const std::function<void(v1::Revocation&)>& set) {
-        v1::Frame frame;
-        v1::Revocation& out = *frame.mutable_revocation();
-        out.set_kind(kind);
-        set(out);
-        issued_ = std::max(issued_ + 1, clock.wall.time_since_epoch().count());
-        out.set_issued_ms(issued_);
-        out.set_until_ms(issued_ + 60'000);
-        return frame;
-    }
     static std::function<void(v1::Revocation&)> user(const std::string& name) {
         return [name](v1::Revocation& out) { out.set_user(name); };
     }
@@ -42,9 +32,6 @@ protected:
         run();
         return client.take();
     }
-
-private:
-    std::int64_t issued_ = 0;
 };
 
 TEST_F(GatewayRevocations, DisconnectsAUserEverywhereInTheWorkerAndNobodyElse) {
