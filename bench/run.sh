@@ -60,6 +60,9 @@ cases=(
     "fanout-1000x5        3 5 fanout --channels 1000 --subscribers-per-channel 5 --window 128"
     "fanout-1x100-32      3 5 fanout --subscribers-per-channel 100 --window 32"
     "fanout-1x1000-32     0 5 fanout --subscribers-per-channel 1000 --window 32"
+    "fanout-1x5000-32     0 5 fanout --subscribers-per-channel 5000 --window 32"
+    "fanout-1000x5-32     0 5 fanout --channels 1000 --subscribers-per-channel 5 --window 32"
+    "fanout-1x100-32-raw  0 5 fanout --subscribers-per-channel 100 --window 32 --raw"
     "fanout-1x100-raw     0 5 fanout --subscribers-per-channel 100 --window 128 --raw"
     "fanout-1x1000-raw    3 5 fanout --subscribers-per-channel 1000 --window 128 --raw"
     "fanout-1x5000-raw    0 5 fanout --subscribers-per-channel 5000 --window 128 --raw"
@@ -267,6 +270,14 @@ for (const { name, frames_in, frames_out } of benchmarks.filter((one) => one.fra
 const memory = benchmarks.find((one) => one.bytes_a_channel);
 console.log(`\n200,000 channels with a million entries of 100 bytes: ${Math.round(memory.bytes_a_channel)} bytes a channel, ${Math.round(memory.bytes_an_entry)} an entry.`);
 JS
+fi
+# What there is to one message besides what servers do, on the cores that servers and load have.
+if [[ -x $micro && (-z $only || latency =~ $only) ]]; then
+    hop_us() { # NAME PIN… : microseconds, the median
+        "${@:2}" "$micro" --benchmark_filter="^hop_$1" --benchmark_format=json 2>>"$log" | sed -n 's/.*"p50_us": \([0-9.e+]*\).*/\1/p'
+    }
+    printf '\nOne message there and back over a socket: %.0f us; over ZeroMQ: %.0f us (medians, 200 a second).\n' \
+        "$(hop_us socket "${pin_load[@]}")" "$(hop_us zeromq "${pin_servers[@]}")" | tee -a "${out%.jsonl}.md"
 fi
 if grep -Eq '"server": "weft", "result": .*("error": true|"clean": false)' "$out"; then
     die "not clean: Weft failed, or lost, repeated or reordered something (above, and in $log)"
