@@ -201,37 +201,62 @@ check 'old connections count on when a reload brings new workers, and the new li
 };
 
 # Without reuseport, so that nobody is left in the queue of a worker that died.
-my $pool = $t->node('b', workers => 3, reuseport => 0, http => "$REAL_IP    weft_connections total=60 per_ip=30;\n");
+my $pool = $t->node(
+    'b',
+    workers   => 3,
+    reuseport => 0,
+    http      => "$REAL_IP    weft_connections total=60 per_ip=30;\n",
+    server    => <<"SERVER",
+        location = /total { weft_websocket; weft_ticket key=$key; weft_connections total=30; }
+        location = /user  { weft_websocket; weft_ticket key=$key; weft_connections per_user=30; }
+SERVER
+);
 
-check 'what a killed worker held is free at once, and no more than that' => sub {
-    my %by;
-    my @in;
-    for (1 .. 2000) {    # an idle worker takes the next one all the sooner
-        my $client = try_join($pool->nginx, from => '192.0.2.30');
-        $client->hang_up, last unless admitted($client);
-        push @in, $client;
-        push @{ $by{ $pool->nginx->worker_of($client) } }, $client;
-        last if @in == 30;
-    }
-    is(scalar @in, 30, 'thirty');
-    is_refused(try_join($pool->nginx, from => '192.0.2.30'), 'no more');
-    my ($victim) = sort { @{ $by{$b} } <=> @{ $by{$a} } } keys %by;
-    my @lost = @{ $by{$victim} };
-    note(join ' ', map { scalar @$_ } values %by);
-    isnt(scalar @lost, 0, 'a worker that has some');
-    $t->expect_in_log(qr/worker process $victim exited on signal 9/);
-    kill 'STOP', $pool->nginx->pid;    # a master that neither reaps nor starts another one
-    kill 'KILL', $victim;
-    $_->read_close for @lost;
-    my @again = map { try_join($pool->nginx, from => '192.0.2.30') } @lost;
-    is(scalar(grep { admitted($_) } @again), scalar @lost, 'as many come in as were lost');
-    is_refused(try_join($pool->nginx, from => '192.0.2.30'), 'and not one more');
-    is($pool->status->{workers}, 2, 'the status says that a worker is missing');
-    kill 'CONT', $pool->nginx->pid;
-    ok(wait_for { $pool->nginx->workers == 3 && !grep { $_ == $victim } $pool->nginx->workers }, 'the worker is replaced');
-    $pool->wait_linked;
-    is_refused(try_join($pool->nginx, from => '192.0.2.30'), 'which changes nothing') for 1 .. 5;
-};
+# limit => those who come in one after the other under it; all else that could stop them is wide of it.
+my %thirty = (
+    per_ip   => sub { (from => '192.0.2.30') },
+    total    => sub { my ($n) = @_; (path => '/total', from => "192.0.20.$n", sub => "total $n") },
+    per_user => sub { my ($n) = @_; (path => '/user', from => "192.0.21.$n", sub => 'una') },
+);
+my %says = (per_ip => qr/address/, total => qr/server/, per_user => qr/user/);
+for my $limit (sort keys %thirty) {
+    check "what a killed worker held is free at once, and no more than that: $limit" => sub {
+        ok(wait_for { my $s = $pool->status; $s->{connections}{active} == 0 && $s->{workers} == 3 }, 'nobody');
+        my $came = 0;
+        my $come = sub { try_join($pool->nginx, $thirty{$limit}->(++$came)) };
+        my %by;
+        my @in;
+        while (@in < 30) {
+            my $client = $come->();
+            last unless admitted($client);
+            push @in, $client;
+            my $worker = $pool->nginx->worker_of($client);
+            next if push(@{ $by{$worker} }, $client) < 20;
+            kill 'STOP', $worker;    # it has enough, others are to have some
+            wait_for { slurp("/proc/$worker/stat") =~ /\) T / } or die "worker $worker goes on\n";
+        }
+        kill 'CONT', keys %by;
+        is(scalar @in, 30, 'thirty');
+        is_refused(my $refused = $come->(), 'no more');
+        like($refused->{message}, $says{$limit}, 'by this limit');
+        my ($victim) = sort { @{ $by{$b} } <=> @{ $by{$a} } } keys %by;
+        my @lost = @{ $by{$victim} };
+        note(join ' ', map { scalar @$_ } values %by);
+        cmp_ok(scalar @lost, '<', 30, 'a worker that has some, beside another one');
+        $t->expect_in_log(qr/worker process $victim exited on signal 9/);
+        kill 'STOP', $pool->nginx->pid;    # a master that neither reaps nor starts another one
+        kill 'KILL', $victim;
+        $_->read_close for @lost;
+        my @again = map { $come->() } @lost;
+        is(scalar(grep { admitted($_) } @again), scalar @lost, 'as many come in as were lost');
+        is_refused($come->(), 'and not one more') for 1 .. 5;
+        is($pool->status->{workers}, 2, 'the status says that a worker is missing');
+        kill 'CONT', $pool->nginx->pid;
+        ok(wait_for { $pool->nginx->workers == 3 && !grep { $_ == $victim } $pool->nginx->workers }, 'the worker is replaced');
+        $pool->wait_linked;
+        is_refused($come->(), 'which changes nothing') for 1 .. 5;
+    };
+}
 
 check 'it is right after many are killed' => sub {
     ok(wait_for { $pool->status->{connections}{active} == 0 }, 'nobody');
