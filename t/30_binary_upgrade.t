@@ -81,7 +81,7 @@ check 'USR2, WINCH and QUIT of the old master: the new binary takes over' => sub
     my @old_workers = $nginx->workers_of($old);
     is(scalar @old_workers,       2,        'the old workers are there');
     is(pid_file($node, 'nginx.pid'), $new->pid, 'beside the new ones');
-    # The generations count in zones of their own, and either may answer.
+    # The generations count in zones of their own (see the limits below), and either may answer.
     publish($node, $channel, 5);
     all_get(5, 6, @clients);
 
@@ -147,6 +147,52 @@ check 'the way back: HUP to the old master, QUIT to the new one' => sub {
     publish($node, $channel, 3);
     all_get(3, 7, @after);
     status_settles($node, 10, 2);
+};
+
+check 'a limit of connections holds for each generation; those who move count with the new one' => sub {
+    my $node  = $t->node('limit', daemon => 1, workers => 1, http => "    weft_drain 600s;\n    weft_connections per_ip=3;\n",
+        location => "weft_ticket key=$key;");
+    my $nginx = $node->nginx;
+    my @in;
+    # What a client is told that comes: 0 when it is in, else the code.
+    my $come = sub {
+        my $client = Weft::Client->open(port => $nginx->port, ticket => $t->ticket);
+        my $first  = $client->next_message;
+        if ($first->{type} eq 'connection_established') { push @in, $client; return 0 }
+        $client->read_close;
+        $client->hang_up;
+        return $first->{payload}{code} // '?';
+    };
+    # Either generation may be asked.
+    my $nobody = sub { is(join(' ', map { $come->() } 1 .. 20), join(' ', (4015) x 20), $_[0]) };
+    my $with   = sub {
+        my ($master) = @_;
+        my %workers = map { $_ => 1 } $nginx->workers_of($master);
+        return scalar grep { $workers{ $nginx->worker_of($_) // 0 } } @in;
+    };
+    is(join(' ', map { $come->() } 1 .. 4), '0 0 0 4015', 'three come in');
+
+    my ($old, $new) = $nginx->upgrade;
+    my @old_workers = $nginx->workers_of($old);
+    ok(wait_for { $come->(); @in == 6 }, 'another three');
+    is($with->($new), 3, 'which the new generation let in');
+    $nobody->('and neither lets in one more');
+
+    $old->signal('WINCH');
+    ok($nginx->wait_gone(@old_workers), 'the old workers go');
+    is($with->($new), 6, 'all six are with the new generation');
+    $nobody->('which lets in nobody');
+    my $left = sub { $_->leave for splice @in, 0, $_[0]; return wait_for { $node->status->{connections}{active} == @in } };
+    ok($left->(3), 'the three who moved leave');
+    $nobody->('and with three it lets in nobody');
+    ok($left->(1), 'another one leaves');
+    is($come->(), 0, 'and one comes in');
+    $nobody->('and not one more');
+    $old->signal('QUIT');
+    is($old->wait_end, 0, 'the old master ends');
+    $_->leave for @in;
+    ok(wait_for { my $status = $node->status; !$status->{connections}{active} && !$status->{zone}{records} }, 'nothing stays counted')
+        or diag(explain($node->status));
 };
 
 check 'a binary that does not start costs nobody anything' => sub {

@@ -16,6 +16,7 @@ my $key  = $t->key_file;
 my $node = $t->node(
     'a',
     workers  => 1,
+    connections => 16384,
     http     => "    client_header_timeout 2s;\n    client_body_timeout 2s;\n",
     location => "weft_ticket key=$key; weft_rate off; weft_message_size 8k; weft_send_queue 256k;",
 );
@@ -113,6 +114,8 @@ for my $name (sort keys %phase) {
 
 # ---- many at once ----
 
+my $MANY = 4000;    # each is a descriptor here and one at the worker
+
 # So many sockets, connecting without being waited for.
 sub connect_many {
     my ($count) = @_;
@@ -127,15 +130,15 @@ sub connect_many {
 
 sub reset_all { setsockopt $_, SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0 for @_; close $_ for @_; return }
 
-check '1200 connects at once, all reset without a byte' => sub {
+check "$MANY connects at once, all reset without a byte" => sub {
     my $before = memory();
-    reset_all(connect_many(1200));
+    reset_all(connect_many($MANY));
     unharmed($before);
 };
 
-check '1200 handshakes at once, all answered, all reset at once' => sub {
+check "$MANY handshakes at once, all answered, all reset at once" => sub {
     my $before = memory();
-    my @all    = connect_many(1200);
+    my @all    = connect_many($MANY);
     my $select = IO::Select->new(@all);
     my $until  = time + 2 * $Weft::Client::TIMEOUT;
     my $sent   = 0;
@@ -145,7 +148,7 @@ check '1200 handshakes at once, all answered, all reset at once' => sub {
             $sent++ if (syswrite($socket, $handshake) // 0) == length $handshake;
         }
     }
-    is($sent, 1200, 'all connect');
+    is($sent, $MANY, 'all connect');
     my %in;
     $select->add(@all);
     while ($select->count && time < $until) {
@@ -154,15 +157,15 @@ check '1200 handshakes at once, all answered, all reset at once' => sub {
             $select->remove($socket) if $in{$socket} =~ /connection_established/;
         }
     }
-    is(scalar(grep { /^HTTP\/1\.1 101 .*connection_established/s } values %in), 1200, 'all are upgraded and greeted');
+    is(scalar(grep { /^HTTP\/1\.1 101 .*connection_established/s } values %in), $MANY, 'all are upgraded and greeted');
     my $status;
-    ok(wait_for { ($status = $node->status)->{connections}{active} == 1201 }, 'and counted') or diag(explain($status));
+    ok(wait_for { ($status = $node->status)->{connections}{active} == $MANY + 1 }, 'and counted') or diag(explain($status));
     reset_all(@all);
     unharmed($before, 24 << 20);
     my $again = memory();
 
     # What the first wave left in malloc's hands must do for a second.
-    my @more = connect_many(1200);
+    my @more = connect_many($MANY);
     $select->add(@more);
     while ($select->count && time < $until) {
         for my $socket ($select->can_write(1)) { $select->remove($socket); syswrite $socket, $handshake . $ping }
