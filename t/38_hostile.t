@@ -17,7 +17,7 @@ my $node = $t->node(
     'a',
     workers  => 1,
     connections => 16384,
-    http     => "    client_header_timeout 2s;\n    client_body_timeout 2s;\n",
+    http     => "    client_header_timeout 10s;\n    client_body_timeout 10s;\n",
     location => "weft_ticket key=$key; weft_rate off; weft_message_size 8k; weft_send_queue 256k;",
 );
 my $nginx     = $node->nginx;
@@ -132,7 +132,13 @@ sub reset_all { setsockopt $_, SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0 for @_; cl
 
 check "$MANY connects at once, all reset without a byte" => sub {
     my $before = memory();
-    reset_all(connect_many($MANY));
+    reset_all(connect_many($MANY));    # most of them before there is an answer
+    my @all     = connect_many($MANY);
+    my $waiting = IO::Select->new(@all);
+    my $until   = time + 2 * $Weft::Client::TIMEOUT;
+    while ($waiting->count && time < $until) { $waiting->remove($waiting->can_write(1)) }
+    is(scalar(grep { getpeername $_ } @all), $MANY, 'all connect');
+    reset_all(@all);
     unharmed($before);
 };
 
