@@ -91,7 +91,7 @@ check 'many requests at once on one connection over TLS' => sub {
     is(scalar(grep { /^202 2/ } @lines), 20, 'and twenty POSTs');
 };
 
-check 'wss: works on the same port, whatever ALPN is offered, unless it is HTTP/2 alone' => sub {
+check 'wss: works on the same port where ALPN offers HTTP/1.1, or nothing' => sub {
     for my $alpn (undef, 'http/1.1') {
         my $bob = Weft::Client->join(port => $tls, tls => 1, ca => $cert, ticket => $t->ticket, alpn => $alpn);
         $bob->subscribe('chat:alpn');
@@ -104,6 +104,26 @@ check 'wss: works on the same port, whatever ALPN is offered, unless it is HTTP/
     }
     my $other = curl("https://localhost:$tls/status", '--http1.1');
     is("$other->{version} $other->{status}", '1.1 200', 'HTTP/1.1 works for all else, too');
+};
+
+# nginx takes HTTP/2 whenever it is offered, whatever else is.
+check 'wss: where ALPN offers HTTP/2, a handshake of HTTP/1.1 ends, and HTTP/2 is spoken' => sub {
+    my $before = $node->status->{connections};
+    for my $alpn ('h2', 'h2,http/1.1', 'http/1.1,h2') {
+        my @to  = (port => $tls, tls => 1, ca => $cert, alpn => $alpn);
+        my $bob = Weft::Client->dial(@to);
+        $bob->raw_send(join "\r\n", 'GET /ws HTTP/1.1', 'Host: localhost', 'Upgrade: websocket', 'Connection: Upgrade',
+            'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', 'Sec-WebSocket-Version: 13', 'Authorization: Bearer ' . $t->ticket, '', '');
+        my $all = $bob->read_all;
+        unlike($all, qr{HTTP/1}, "$alpn: no answer of HTTP/1.1, and the end");
+        is(ord(substr $all, 3, 1), 4, 'but the settings of HTTP/2') if length $all;
+        my $client = h2_client(@to);
+        $client->raw_send(frame(1, 0x5, 1, join '', field(':method', 'GET'), field(':scheme', 'https'), field(':path', '/status'), field(':authority', 'localhost')));
+        my ($answer) = grep { $_->[2] == 1 } frames_until($client, sub { $_[0][2] == 1 });
+        is($answer->[0], 1, 'a request of HTTP/2 is answered');
+        $client->hang_up;
+    }
+    is($node->status->{connections}{$_}, $before->{$_}, "nobody is $_") for qw(accepted active);
 };
 
 check 'extended CONNECT (RFC 8441), which nginx does not speak, ends with an error for that stream alone' => sub {
