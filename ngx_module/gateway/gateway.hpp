@@ -81,8 +81,9 @@ public:
 class Gateway final : private ShardLink::Events {
 public:
     // Of all links to weftd together: each has its part of these.
-    static constexpr std::size_t kMaxRequests = 65'536;                          // unanswered by weftd
-    static constexpr std::size_t kMaxLinkBytes = std::size_t{32} * 1024 * 1024;  // queued for weftd; then 4017
+    static constexpr std::size_t kMaxRequests = 65'536;  // unanswered by weftd
+    static constexpr std::size_t kMaxLinkBytes =
+        std::size_t{32} * 1024 * 1024;  // queued for weftd, before ZeroMQ; then 4017
     // Clients are not read any further while this much is queued for a shard, until no more than the other is for any.
     static constexpr std::size_t kCongestedBytes = std::size_t{8} * 1024 * 1024;
     static constexpr std::size_t kRelievedBytes = std::size_t{2} * 1024 * 1024;

@@ -13,8 +13,9 @@ namespace {
 
 constexpr std::string_view kJson = "application/json";
 
-// How long weftd's answer is waited for, milliseconds: longer than weftd waits for anything.
-constexpr ngx_msec_t kPatience = 60'000;
+// How long weftd's answer is waited for, milliseconds: longer than weftd may be told to wait for anything, which is
+// five minutes for a webhook or a service.
+constexpr ngx_msec_t kPatience = 360'000;
 
 ngx_int_t respond_answer(ngx_http_request_t* request, const ApiAnswer& answer) {
     if (answer.retry_after.count() > 0) {
@@ -100,7 +101,7 @@ void WeftdRequest::stop_waiting() noexcept {
 }
 
 void WeftdRequest::give_up() noexcept {
-    finish(api_error({Code::unavailable, "the broker did not answer in time", {}}));
+    finish(api_error({Code::unavailable, "the broker did not answer in time", Gateway::kRetryAfter}));
 }
 
 void WeftdRequest::finish(const ApiAnswer& answer) {
