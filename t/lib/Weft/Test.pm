@@ -33,7 +33,7 @@ use Weft::Test::Process;
 use Weft::Test::Weftd;
 use Weft::Ticket;
 
-our @EXPORT = qw(check wait_for slurp spew);
+our @EXPORT = qw(check wait_for grew_less slurp spew);
 
 my $top = Cwd::abs_path(dirname(__FILE__) . '/../../..');
 our $BUILD = Cwd::abs_path($ENV{WEFT_BUILD} // "$top/build") // '';
@@ -78,6 +78,21 @@ sub wait_for(&;$) {
         sleep $pause;
         $pause *= 1.5 if $pause < 0.05;
     }
+}
+
+# That a process of this nginx held, at no moment since forget_peak returned $before, $bound bytes more. $else is what it
+# would hold if the thing that is tested didn't work: a bound that isn't far from that says nothing, and beside what a
+# sanitizer takes there may be none.
+sub grew_less {
+    my ($nginx, $pid, $before, $bound, $else, $statement) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    die "$statement: a bound of $bound bytes doesn't tell it from $else\n" if $else < 2 * $bound;
+    my $builder = Test::More->builder;
+    return $builder->skip('the peak of its memory can not be told: /proc/PID/clear_refs takes nothing') unless defined $before;
+    my $grown = $nginx->peak_memory_of($pid) - $before;
+    my $says  = sprintf '%s: its memory grew by %.1f MB at most', $statement, $grown / (1 << 20);
+    return $builder->skip("a sanitizer's own memory hides it ($says)") if $SANITIZER_MEMORY && $else < 1.2 * ($bound + $SANITIZER_MEMORY);
+    return $builder->cmp_ok($grown, '<', $bound + $SANITIZER_MEMORY, $says);
 }
 
 sub slurp {

@@ -241,9 +241,27 @@ sub access_lines {
     return @lines;
 }
 
-sub memory_of {
+sub memory_of { my ($self, $pid) = @_; return _kilobytes($pid, 'VmRSS') }
+
+# The most that it held resident since forget_peak, or since it was started. What comes and goes between two looks is seen.
+sub peak_memory_of { my ($self, $pid) = @_; return _kilobytes($pid, 'VmHWM') }
+
+# Starts peak_memory_of over; returns what the process holds now. Undef when the kernel doesn't let that be done (it takes
+# the process's user, or root): the peak is then of all its life, and says nothing of what comes.
+sub forget_peak {
     my ($self, $pid) = @_;
-    return ((Weft::Test::slurp("/proc/$pid/status") =~ /^VmRSS:\s+(\d+) kB/m)[0] // 0) * 1024;
+    open my $file, '>', "/proc/$pid/clear_refs" or return;
+    syswrite $file, '5' or return;
+    return $self->memory_of($pid);
+}
+
+# What it may write to and no other process has, touched or not: more than it holds resident. Not of use where a sanitizer
+# maps memory of its own.
+sub mapped_by { my ($self, $pid) = @_; return _kilobytes($pid, 'VmData') }
+
+sub _kilobytes {
+    my ($pid, $what) = @_;
+    return ((Weft::Test::slurp("/proc/$pid/status") =~ /^$what:\s+(\d+) kB/m)[0] // 0) * 1024;
 }
 
 # ---- HTTP ------------------------------------------------------------------------------------------------------------
