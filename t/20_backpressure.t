@@ -11,7 +11,7 @@ use Weft::Test;
 my $t    = Weft::Test->new;
 my $key  = $t->key_file;
 # Publishers here answer pings when they are read from, which takes a slow machine longer than the default heartbeat.
-my $node = $t->node('a', location => "weft_ticket key=$key; weft_rate off; weft_heartbeat 10m; weft_message_size 1m; weft_send_queue 100m;");
+my $location = "weft_ticket key=$key; weft_rate off; weft_heartbeat 10m; weft_message_size 1m; weft_send_queue 100m;";
 
 # A child that publishes 1 to $count of $size bytes as fast as they are taken; the numbers it got no answer to are none of
 # its business.
@@ -30,16 +30,17 @@ sub flood {
 }
 
 check 'publishers are paused while weftd is stopped, and everything arrives once it goes on' => sub {
+    my $node       = $t->node('a', location => $location);
     my $subscriber = $node->client;
     $subscriber->subscribe('chat:flood');
-    my @floods  = map { $node->client } 1 .. 3;
-    my $worker  = ($node->nginx->workers)[0];
-    my $before  = $node->nginx->memory_of($worker);
-    my (@children, $pauses);
-    # weftd is given up for dead after three seconds of silence; so it is stopped for less, again and again.
-    for my $round (1 .. 3) {
+    my (@floods, @children);
+    my ($pauses, $rounds) = (0, 0);
+    # weftd is given up for dead after three seconds of silence; so it is stopped for less, again and again. A machine that
+    # is busy may not get as far as the pause in a second and a half: such a round doesn't count.
+    while ($pauses < 3 && $rounds++ < 10) {
+        push @floods, $node->client;
         $node->weftd->signal('STOP');
-        push @children, flood($floods[ $round - 1 ], 'chat:flood', 600, 50_000);
+        push @children, flood($floods[-1], 'chat:flood', 600, 50_000);
         $pauses++ if wait_for { $node->status->{connections}{paused} } 1.5;
         $node->weftd->signal('CONT');
         my $wrong = 0;
@@ -47,23 +48,26 @@ check 'publishers are paused while weftd is stopped, and everything arrives once
             my $text = $subscriber->next_text // '';
             $wrong++ unless $text =~ /^\{"type":"event"/ && index($text, qq("data":[$n,"f)) > 0;
         }
-        is($wrong, 0, "round $round: all 600 arrive, in order");
+        is($wrong, 0, "round $rounds: all 600 arrive, in order");
     }
     waitpid $_, 0 for @children;
-    # A machine that is busy may not get that far in a second and a half; not in each round.
-    ok($pauses, 'the publisher was not read for a while');
+    is($pauses, 3, 'in three rounds the publisher was not read for a while');
     my $refused = grep { $_->{type} eq 'error' } map { $_->drain } @floods;
     is($refused, 0, 'none was refused');
     is($node->status->{connections}{paused}, 0, 'nobody is paused any more');
-    cmp_ok($node->nginx->memory_of($worker) - $before, '<', (200 << 20) + $Weft::Test::SANITIZER_MEMORY, 'what waited was bounded');
 };
 
 check 'a paused publisher is answered 4017 when weftd is lost, and others never wait' => sub {
+    my $node      = $t->node('b', location => $location);
     my $publisher = $node->client;
     my $other     = $node->client;
+    my ($worker)  = $node->nginx->workers;
+    my $before    = $node->nginx->forget_peak($worker);
     $node->weftd->signal('STOP');
-    my $child = flood($publisher, 'chat:lost', 1500, 50_000);
+    my $child = flood($publisher, 'chat:lost', 3000, 50_000);
     ok(wait_for { $node->status->{connections}{paused} }, 'the publisher is paused');
+    # 8 MB for the pause, and 64 batches of 256 kB that ZeroMQ has taken.
+    grew_less($node->nginx, $worker, $before, 50 << 20, 3000 * 50_000, 'of 150 MB little waits for weftd');
     my $answers = 0;
     for (1 .. 100_000) {
         my $text = $publisher->next_text // last;
