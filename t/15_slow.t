@@ -191,7 +191,7 @@ check 'weft_send_memory: many slow readers of many channels stay within it toget
     $good->subscribe('drop:good');
     my $before    = $lossy->nginx->forget_peak($worker);
     my $publisher = $lossy->client;
-    my $filler    = 'm' x 16_000;
+    my $filler    = 'm' x 17_000;
     for my $round (1 .. 75) {
         for my $n (0 .. $#slow) {
             $publisher->raw_send(Weft::Client::frame_bytes(
@@ -201,7 +201,7 @@ check 'weft_send_memory: many slow readers of many channels stay within it toget
         is($good->event->{data}, $round, "round $round: the good one is served");
     }
     # Each of them could have all that was published for it, by its own queue. Beside the 8 MB there are rounds on their way.
-    grew_less($lossy->nginx, $worker, $before, 32 << 20, 75 * 100 * 16_000, '100 slow readers, each of a channel');
+    grew_less($lossy->nginx, $worker, $before, 32 << 20, 75 * 100 * 17_000, '100 slow readers, each of a channel');
     is($lossy->status->{connections}{slow}, 0, 'nobody had to be closed');
     cmp_ok($lossy->status->{connections}{blocked}, '>', 90, 'though most are behind');
 };
