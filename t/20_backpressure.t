@@ -88,7 +88,7 @@ check 'a paused publisher is answered 4017 when weftd is lost, and others never 
 # ---- by POST ---------------------------------------------------------------------------------------------------------
 
 my $back = $t->node(
-    'b',
+    'c',
     location => "weft_ticket key=$key; weft_rate off; weft_heartbeat 10m; weft_send_queue 200m;",
     rules    => "$Weft::Test::Nginx::RULES    weft_channel kept:* { history 1000 10m; }\n",
     server   => "        client_max_body_size 1m;\n        client_body_timeout 10m;\n        location /api/ { weft_api; }\n",
