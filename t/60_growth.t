@@ -20,7 +20,11 @@ my $BOUND       = $CONNECTIONS * 1024 / 2;
 
 my $t    = Weft::Test->new;
 my $key  = $t->key_file;
-my $node = $t->node('a', location => "weft_ticket key=$key; weft_rate off;");
+my $node = $t->node(
+    'a',
+    http     => "    weft_channel seen:* { presence on debounce=1s; }\n",
+    location => "weft_ticket key=$key; weft_rate off;",
+);
 my ($nginx, $weftd) = ($node->nginx, $node->weftd);
 
 sub private_memory {
@@ -96,6 +100,31 @@ check 'master and weftd stay as they are through reloads, and each worker is as 
             $_->hang_up for @clients;
         }
         $node->wait_linked;
+        push @rounds, sizes($rounds[-1], master => $nginx->pid, worker => $nginx->workers, weftd => $weftd->pid);
+    }
+    is_steady(@rounds);
+};
+
+check 'master and weftd stay as they are through workers that are killed, and each worker is as large as the one before' => sub {
+    $t->expect_in_log(qr/worker process \d+ exited on signal 9/);
+    my @rounds;
+    for (1 .. 3) {
+        for (1 .. 12) {
+            my @clients = map { $node->client(sub => "user$_") } 1 .. $CONNECTIONS / 12;
+            $clients[$_]->subscribe('chat:' . $_ % 10), $clients[$_]->subscribe('seen:1') for 0 .. $#clients;
+            $clients[0]->must('publish', channel => 'chat:0', data => 'd' x 500);
+            my ($victim) = $nginx->workers;
+            kill 'KILL', $victim;
+            wait_for { !grep { $_->is_open } @clients } or die "a connection outlives its worker\n";
+            wait_for { $nginx->workers == 1 && !grep { $_ == $victim } $nginx->workers } or die "no other worker comes\n";
+            $node->wait_linked;
+        }
+        # Whom weftd knew by the dead workers it has forgotten, too.
+        my $alone = $node->client(sub => 'alone');
+        $alone->subscribe('seen:1');
+        wait_for { @{ $alone->must('presence', channel => 'seen:1')->{members} } == 1 } or die "members are left\n";
+        $alone->leave;
+        wait_for { my $s = $node->status; $s->{connections}{active} == 0 && $s->{subscriptions} == 0 } or die "connections are left\n";
         push @rounds, sizes($rounds[-1], master => $nginx->pid, worker => $nginx->workers, weftd => $weftd->pid);
     }
     is_steady(@rounds);

@@ -1,5 +1,5 @@
-# nginx's master and workers and weftd under valgrind, through connects and disconnects of every kind, reloads, a killed
-# weftd and a quit: no process may lose memory, or touch what it should not.
+# nginx's master and workers and weftd under valgrind, through connects and disconnects of every kind, killed workers,
+# reloads, a killed weftd and a quit: no process may lose memory, or touch what it should not.
 #
 # Takes a minute or two: not part of make test, but of make check (scripts/check.sh leaks). tests/valgrind.supp says what is not
 # ours, and why.
@@ -11,6 +11,7 @@ use FindBin;
 use lib "$FindBin::Bin/../../t/lib";
 
 use Compress::Raw::Zlib;
+use HTTP::Tiny;
 use Test::More;
 use Weft::Client;
 use Weft::Test;
@@ -23,6 +24,7 @@ my $t     = Weft::Test->new;
 my $key   = $t->key_file;
 my $slow  = $t->port;
 my $tls   = $t->port;
+my $page  = $t->port;
 my $cert  = $t->prefix . '/cert.pem';
 my $pkey  = $t->prefix . '/cert.key';
 system("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
@@ -42,7 +44,8 @@ my $under = [
     "--log-file=" . $t->prefix . '/reports/valgrind.%p',
     split(' ', $ENV{WEFT_VALGRIND} // ''),
 ];
-my $http = "    weft_drain 1s;\n    weft_log_format line '\$weft_user \$weft_close_code \$weft_bytes_in';\n    weft_log weft.log line;\n";
+my $http = "    weft_drain 1s;\n    weft_log_format line '\$weft_user \$weft_close_code \$weft_bytes_in';\n    weft_log weft.log line;\n"
+    . "    weft_channel seen:* { publish on; presence on debounce=1s; }\n";
 my $node = $t->node(
     'a',
     under   => $under,
@@ -62,7 +65,8 @@ my $node = $t->node(
         location = /kept  { weft_echo; weft_compression on min_size=64 takeover=both; }
         location = /news  { weft_websocket; weft_ticket key=$key; weft_compression on min_size=64; }
 SERVER
-    location => "weft_ticket key=$key; weft_rate off;",
+    location   => "weft_ticket key=$key; weft_rate off;",
+    weftd_yaml => "http: 127.0.0.1:$page\n",
 );
 my ($nginx, $weftd) = ($node->nginx, $node->weftd);
 
@@ -76,6 +80,13 @@ sub each_of {
         $left -= $now;
     }
     return;
+}
+
+# One of weftd's metrics.
+sub metric {
+    my ($name) = @_;
+    my ($value) = HTTP::Tiny->new->get("http://127.0.0.1:$page/metrics")->{content} =~ /^\Q$name\E (\S+)$/m;
+    return $value;
 }
 
 # Nothing of the clients is left in the workers.
@@ -274,6 +285,54 @@ check 'publications by POST, some abandoned' => sub {
     gone();
 };
 
+# A killed worker has no report of its own. Those who come after it are to take over what it left, and have one.
+check 'workers killed under clients: the shared memory, weftd and the next worker forget theirs' => sub {
+    $t->expect_in_log(qr/worker process \d+ exited on signal 9/);
+    for my $kill (1 .. 4) {    # one worker by turns, then both at once
+        my $joined = sub { return Weft::Client->open(port => $node->port, path => '/few', ticket => $t->ticket(sub => "killed$kill")) };
+        my @few = map { $joined->() } 1, 2;
+        is($_->next_message->{type}, 'connection_established', 'two of a user are let in') for @few;
+        my @clients = map { $node->client(sub => "member$_") } 1 .. 20;
+        for my $client (@clients) {
+            $client->subscribe($_) for 'chat:kill', 'seen:kill', "chat:kill$kill";
+        }
+        $clients[0]->must('publish', channel => 'chat:kill', data => 'k' x 2000);
+        # In the middle of a message, and of a publication.
+        $_->raw_send(substr Weft::Client::frame_bytes(text => 'x' x 3000), 0, 1000) for @clients[ 0 .. 4 ];
+        $_->send_json({ type => 'publish', id => 'p', payload => { channel => 'seen:kill', data => 'y' } }) for @clients[ 10 .. 14 ];
+
+        my @workers = $nginx->workers;
+        my %victim  = map { $_ => 1 } $kill < 3 ? $workers[ $kill - 1 ] : @workers;
+        my (@lost, @kept);
+        push @{ $victim{ $nginx->worker_of($_) } ? \@lost : \@kept }, $_ for @clients;
+        my @held = grep { $victim{ $nginx->worker_of($_) } } @few;
+        kill 'KILL', keys %victim;
+        ok(wait_for { !grep { $_->is_open } @lost, @held }, scalar(@lost) . ' of them see the end');
+        ok(wait_for { 2 == grep { !$victim{$_} } $nginx->workers }, 'the workers are replaced');
+        $node->wait_linked;
+
+        my $left = @kept + @few - @held;
+        my $status;
+        ok(wait_for { $status = $node->status; $status->{connections}{active} == $left && $status->{subscriptions} == 3 * @kept },
+            "$left connections are left in the shared memory") or diag(explain($status));
+        my @again = map { $joined->() } @held, 1;
+        my @types = map { $_->next_message->{type} } @again;
+        is("@types", join(' ', ('connection_established') x @held, 'error'), 'as many of the user are let in as were lost');
+        ok(wait_for { metric('weftd_links{role="worker"}') == 2 }, 'weftd has the links of those who live');
+        if (!@kept) {
+            my ($published, $delivered) = map { metric("weftd_${_}_total") } qw(published delivered);
+            is($node->publish("chat:kill$kill", '1')->{status}, 202, 'published');
+            ok(wait_for { metric('weftd_published_total') > $published }, 'to weftd');
+            is(metric('weftd_delivered_total'), $delivered, 'which knows of nobody who wants it');
+        }
+        my $watch = $node->client(sub => 'watch');
+        $watch->subscribe('seen:kill');
+        ok(wait_for { @{ $watch->must('presence', channel => 'seen:kill')->{members} } == @kept + 1 }, 'and no members but theirs');
+        $_->hang_up for $watch, @kept, @few, @again;
+        gone();
+    }
+};
+
 check 'reloads under clients, with a wrong configuration in between' => sub {
     for my $reload (1 .. 5) {
         my @clients = map { $node->client } 1 .. 10;
@@ -342,7 +401,8 @@ check 'valgrind has nothing to say of any process' => sub {
         $errors //= () = $report =~ /^\{\n   <insert_a_suppression_name_here>/mg;
         is($errors, 0, "process $pid") or diag($report);
     }
-    # Two workers at the start, two more with each of five reloads, their master, and the last weftd.
+    # Two workers at the start, or who came after them, two more with each of five reloads, their master, and the last
+    # weftd.
     cmp_ok($ended, '>=', 2 + 5 * 2 + 1 + 1, "$ended processes ended by themselves");
 };
 
