@@ -67,6 +67,11 @@ TEST(HookBody, ReadsAnswers) {
     EXPECT_EQ(describe(parse_hook_answer(Hook::subscribe, R"({"allow":false})")), std::string("4010 ") + kRefused);
 }
 
+TEST(HookBody, TellsJsonFromWhatIsNearlyJson) {
+    for (const char* good : {"1", " [1.50, null] ", R"({"a":"\u00e4"})", R"("")"}) EXPECT_TRUE(is_json(good)) << good;
+    for (const char* bad : {"", "1 2", "{}}", "nul", "\xef\xbb\xbf{}", "\"\xff\""}) EXPECT_FALSE(is_json(bad)) << bad;
+}
+
 TEST(HookBody, CutsLongMessagesBetweenCharacters) {
     EXPECT_EQ(cut_utf8("aé", 2), "a");
     EXPECT_EQ(cut_utf8("aé", 3), "aé");
