@@ -12,6 +12,7 @@
 #include "io/node.hpp"
 #include "shards.hpp"
 #include "version.hpp"
+#include "weft/quiet_protobuf.hpp"
 
 namespace weft {
 namespace {
@@ -72,6 +73,7 @@ int serve(const Options& options) {
     }
     Log log(config->log);
     schedule_as_batch();
+    silence_protobuf();
     try {
         Node::Reload reload;
         if (!options.file.empty()) reload = [&options] { return configure(options); };

@@ -32,6 +32,14 @@ check 'who prefers it gets it, and the answer says so' => sub {
     like(client("weft.v1.json, $CODEC")->answer, qr/^Sec-WebSocket-Protocol: weft\.v1\.json\r$/m, 'second');
 };
 
+check 'strings that are not UTF-8 are refused, and nothing but the refusal is written to any log' => sub {
+    my $client = Weft::Client->open(port => $node->port, ticket => $t->ticket, headers => [ 'Sec-WebSocket-Protocol' => $CODEC ]);
+    $client->next_frame;    # the greeting
+    $client->raw_send(Weft::Client::frame_bytes(binary => "\x0a\x02\xff\xfe"));    # an id
+    like($client->next_frame->{payload}, qr/strings in UTF-8/, 'refused');
+    unlike($node->nginx->error_log . $node->weftd->log_text, qr/protobuf ERROR/, 'nothing of protobuf itself');
+};
+
 check 'clients of both codecs talk to each other, byte for byte' => sub {
     my $ann = client($CODEC, sub => 'ann');
     my $bob = client('weft.v1.json', sub => 'bob');

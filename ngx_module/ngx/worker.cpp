@@ -9,6 +9,7 @@
 #include "ngx/request_carrier.hpp"
 #include "ngx/socket.hpp"
 #include "ngx/zone.hpp"
+#include "weft/quiet_protobuf.hpp"
 
 namespace weft {
 
@@ -59,6 +60,7 @@ Worker* Worker::current() noexcept {
 bool Worker::start(ngx_cycle_t* cycle) noexcept {
     MainSettings* settings = main_settings(cycle);
     if (settings == nullptr || !settings->used) return true;
+    silence_protobuf();
     Counters* counters = claim_counters(settings->zone);
     if (counters == nullptr) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "weft: more than %uz workers share the zone \"weft\"", kMaxWorkers);
