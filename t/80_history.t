@@ -14,7 +14,11 @@ my %with  = (
     rules    => "weft_channel short:* { publish on; history 5 10m; }\n"
         . "weft_channel chat:** { publish on; history 1000 10m; }\nweft_channel ** { publish on; }\n",
 );
-my $alone = $t->node('alone', workers => 2, %with);
+my $alone = $t->node(
+    'alone', workers => 2, %with,
+    rules  => "weft_channel newest:* { publish on; history 10 10m; deliver latest; }\n$with{rules}",
+    server => "        location /entered { weft_websocket; weft_ticket key=$key; weft_rate off; weft_subscribe \$arg_channel; }\n",
+);
 my ($a, $b, $c) = $t->mesh('a', 'b', 'c', { %with, weftd_yaml => "\n" });
 
 *served = \&Weft::Test::Node::served;
@@ -194,6 +198,44 @@ check 'all workers of a node killed: their clients resume' => sub {
     my $subscribed = $back->subscribe('chat:workers', position => $position);
     ok($subscribed->{recovered}, 'recovered');
     is_deeply(next_events($back, 4), [ 1 .. 4 ], 'all of it');
+};
+
+check 'what comes right behind the handshake may overtake what the location subscribes to' => sub {
+    my %workers = map { $_ => 1 } $alone->nginx->workers;
+    my $speaker = $alone->client;
+    my $n       = 0;
+    for my $stays (0, 1) {
+        for my $said (qw(subscribe resume unsubscribe)) {
+            # Many times, since the location's is answered soon.
+            for (1 .. 20) {
+                my $channel = 'newest:' . ++$n;
+                my $before  = $speaker->must('publish', channel => $channel, data => 'missed')->{position};
+                $speaker->must('publish', channel => $channel, data => 'newest');
+                my @others = $stays ? map { my $one = $alone->client; $one->subscribe($channel); $one } 1 .. 2 : ();
+                my $type   = $said eq 'unsubscribe' ? $said : 'subscribe';
+                my %payload = (channel => $channel, $said eq 'resume' ? (position => $before) : ());
+                my $client = Weft::Client->dial(
+                    port  => $alone->port,
+                    first => "GET /entered?channel=$channel HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                        . "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nAuthorization: Bearer "
+                        . $t->ticket . "\r\n\r\n"
+                        . Weft::Client::frame_bytes(text => Weft::Client->encode({ type => $type, id => 'c', payload => \%payload })));
+                $client->_read_until(sub { $client->{in} =~ s/^HTTP.*?\r\n\r\n//s }, 'an answer');
+                my @heard;
+                while (my $message = eval { $client->next_message } || die "$said: @heard, and then $@") {
+                    push @heard, $message->{type} . ($message->{id} ? ' by itself' : '') . ($message->{payload}{data} ? " $message->{payload}{data}" : '');
+                    last if ($message->{id} // '') eq 'c' && ($said eq 'unsubscribe' || $message->{type} eq 'error');
+                    last if ($message->{payload}{data} // '') eq 'newest' && grep { $_ eq 'subscribed by itself' } @heard;
+                }
+                my $heard = join ', ', @heard;
+                my $want  = $said eq 'unsubscribe' ? qr/unsubscribed by itself\z/ : qr/subscribed by itself, (?:event missed, )?event newest\z/;
+                like($heard, $want, "$said: it is answered") if $heard !~ $want || $_ == 20;
+                is($client->call('ping')->{type}, 'pong', 'and goes on') if $_ == 20;
+                $_->hang_up for $client, @others;
+            }
+        }
+    }
+    is_deeply([ grep { !$workers{$_} } $alone->nginx->workers ], [], 'the workers are the same');
 };
 
 $t->finish;

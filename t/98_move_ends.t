@@ -148,19 +148,15 @@ check 'who is in more channels than one message can name is drained, and takes n
     nobody_is_counted();
 };
 
-check 'who is expected by a worker that says nothing more stays, and is drained' => sub {
-    my @before = $nginx->reload(workers => 1);
-    ok($nginx->wait_gone(@before), 'one worker is left');
-    $node->wait_linked;
-    my @clients = map { $node->client } 1 .. 300;
-    $_->subscribe('chat:silence') for @clients;
+# A worker that says that it is ready for connections, as this Weft does, and from then on listens: its process, and a file
+# to remove when it has been killed.
+sub silent_worker {
     my $folder  = $nginx->folder . '/nginx.pid.weft';
     my $owner   = (stat $folder)[4];
     my ($version) = `$Weft::Test::BUILD/weftd --version` =~ m{^weft/(\S+)} or die "no version\n";
     pipe my $in, my $out or die "pipe: $!\n";
     my $pid = fork // die "fork: $!\n";
     if (!$pid) {
-        # It says that it is ready for connections, as this Weft does, and from then on it listens.
         $SIG{PIPE} = 'IGNORE';
         POSIX::setuid($owner) if $> == 0;
         my $listener = IO::Socket::UNIX->new(Local => "$folder/$$", Listen => 8) or POSIX::_exit(1);
@@ -176,6 +172,16 @@ check 'who is expected by a worker that says nothing more stays, and is drained'
     close $out;
     sysread $in, my $listens, 1;
     is($listens, 'L', 'it listens');
+    return ($pid, "$folder/$pid");
+}
+
+check 'who is expected by a worker that says nothing more stays, and is drained' => sub {
+    my @before = $nginx->reload(workers => 1);
+    ok($nginx->wait_gone(@before), 'one worker is left');
+    $node->wait_linked;
+    my @clients = map { $node->client } 1 .. 300;
+    $_->subscribe('chat:silence') for @clients;
+    my ($pid, $file) = silent_worker();
     $t->expect_in_log(qr/nothing was heard of 64 connections that move to worker $pid/);
     my @old = $nginx->reload(workers => 1);
     my %old = map { $_ => 1 } @old;
@@ -189,7 +195,7 @@ check 'who is expected by a worker that says nothing more stays, and is drained'
     is($stayed->(), 64, 'by the old worker, as before');
     kill KILL => $pid;
     waitpid $pid, 0;
-    unlink "$folder/$pid";
+    unlink $file;
     $_->hang_up for @clients;
     ok($nginx->wait_gone(@old), 'which goes when they have gone');
     nobody_is_counted();

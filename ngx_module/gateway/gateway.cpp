@@ -252,6 +252,13 @@ void Gateway::detach(Connection& connection) {
         leave(feed, connection);
         drop_if_unused(feed);
     }
+    // Thousands may give up while a back end thinks about them: each knows its questions.
+    if (connection.asked_) drop_question(first_link(), asking_.find(&connection)->second.request);
+    if (!questions_.empty()) {
+        const auto [begin, end] = questions_.equal_range(&connection);
+        for (auto one = begin; one != end; ++one) drop_question(*one->second.link, one->second.request);
+        questions_.erase(begin, end);
+    }
     if (connection.requests_ > 0) {
         for (const auto& link : links_) {
             link->requests.for_each([&connection](Request& request) {
@@ -267,7 +274,13 @@ void Gateway::detach(Connection& connection) {
         if (asking->second.request == 0) --unsent_questions_;
         asking_.erase(asking);
     }
-    if (!questions_.empty()) questions_.erase(&connection);
+}
+
+void Gateway::drop_question(ShardLink& link, std::uint64_t number) noexcept {
+    Request* const request = link.requests.find(number);
+    if (request == nullptr) return;
+    forget(*request);
+    request->connection = nullptr;
 }
 
 void Gateway::send(Connection& connection, const ServerFrame& frame) {

@@ -348,6 +348,9 @@ private:
     bool allowed(Connection& connection, std::string_view id, Action action, std::string_view channel,
                  const ChannelRule*& rule);
     bool deny(Connection& connection, std::string_view id, std::string_view why);
+    /// Answers a subscribe that the same client's next command has overtaken, as a client may that says something right
+    /// behind its handshake; nobody waits for an answer to the location's own (kEntryId).
+    void overtake(Connection& connection, std::string_view id, std::string_view why);
     /// A command is over a limit: counted, answered, and a strike against its client.
     void refuse(Connection& connection, std::string_view id, const event::Error& error, SharedCounter& counter);
     bool within_size(Connection& connection, std::string_view id, const ChannelRule& rule, Json data);
@@ -374,6 +377,8 @@ private:
     Request take_request(ShardLink& link, std::uint64_t number);
     /// It counts no more for its connection.
     static void forget(const Request& request) noexcept;
+    /// Nobody waits for this any more; 0: it was never asked.
+    static void drop_question(ShardLink& link, std::uint64_t number) noexcept;
     void fail_requests(ShardLink& link);
     struct Unanswered {
         Connection* connection;
@@ -460,7 +465,7 @@ private:
     /// This one does, if it stands there; `here` is feed.position. It is not among Feed::history's any more then.
     void rejoin(Feed& feed, const Apart& apart, const Position& here);
     void leave_apart(Feed& feed, const Connection& connection) noexcept;
-    /// Answers a subscribe that weftd hasn't answered, and that something else has overtaken.
+    /// As overtake(), for one that stands apart and waits for its first page.
     void fail_unanswered(Feed& feed, Connection& connection, std::string_view why);
     /// Adds those to `unanswered` who were still to be, and have left the feed.
     void interrupt_replays(Feed& feed, std::vector<Unanswered>& unanswered);

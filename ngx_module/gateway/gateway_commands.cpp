@@ -214,6 +214,11 @@ void Gateway::subscribe(Connection& connection, std::string_view id, const comma
     announce(*feed);
 }
 
+void Gateway::overtake(Connection& connection, std::string_view id, std::string_view why) {
+    if (id == kEntryId) return on_entered(connection);
+    fail(connection, id, {Code::not_subscribed, why, {}});
+}
+
 void Gateway::execute(Connection& connection, std::string_view id, const command::Unsubscribe& unsubscribe) {
     Feed* feed = find_feed(unsubscribe.channel);
     const auto& subscriptions = connection.subscriptions_;
@@ -232,7 +237,7 @@ void Gateway::execute(Connection& connection, std::string_view id, const command
     }
     for (const Feed::Waiting& waiting : feed->waiting) {
         if (waiting.connection == &connection) {
-            fail(connection, waiting.id, {Code::not_subscribed, "unsubscribed before it was answered", {}});
+            overtake(connection, waiting.id, "unsubscribed before it was answered");
         }
     }
     fail_unanswered(*feed, connection, "unsubscribed before it was answered");

@@ -74,7 +74,8 @@ Apart* Gateway::set_apart(Feed& feed, Connection& connection, std::string_view i
                           bool latest) {
     Connection::Subscription* const subscription = connection.subscription_to(feed);
     assert(subscription != nullptr && "a connection stands apart in what it subscribed to");
-    if (subscription != nullptr) leave_shared(feed, *subscription);
+    if (subscription == nullptr) return nullptr;
+    leave_shared(feed, *subscription);
     const std::uint64_t request =
         read_history(*feed.link, {nullptr, nullptr, {}, Request::Kind::replay}, feed.name, after, 0, latest);
     if (request == 0) {
@@ -371,7 +372,7 @@ void Gateway::leave_apart(Feed& feed, const Connection& connection) noexcept {
 
 void Gateway::fail_unanswered(Feed& feed, Connection& connection, std::string_view why) {
     const Apart* const apart = feed.history ? feed.history->apart.find(connection) : nullptr;
-    if (apart != nullptr && !apart->answered) fail(connection, apart->id, {Code::not_subscribed, why, {}});
+    if (apart != nullptr && !apart->answered) overtake(connection, apart->id, why);
 }
 
 void Gateway::interrupt_replays(Feed& feed, std::vector<Unanswered>& unanswered) {

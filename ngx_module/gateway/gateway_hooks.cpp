@@ -205,7 +205,7 @@ bool Gateway::cancel_question(Connection& connection, std::string_view channel) 
     std::ranges::sort(about, {}, &Question::request);  // all of one link, which is the channel's
     for (const Question& question : about) {
         const Request request = take_request(*question.link, question.request);
-        fail(connection, request.id, {Code::not_subscribed, "unsubscribed before it was answered", {}});
+        overtake(connection, request.id, "unsubscribed before it was answered");
     }
     return !about.empty();
 }

@@ -137,6 +137,7 @@ void Link::wait_up() noexcept {
                 absent |= socket->absent();
                 socket->add_to(items);
             }
+            if (sockets_.size() > gateway_.links()) continue;  // fewer than before, says the first
             flush();
             if (absent || !waiting || gateway_.now() >= until) break;
             zmq::poll(items, until - gateway_.now());

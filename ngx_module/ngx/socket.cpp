@@ -74,6 +74,7 @@ void Socket::handle_read(ngx_event_t* event) noexcept {
             }
             return;
         }
+        if (socket.away_) return;  // what there is to read is the other's
         socket.on_readable();
     } catch (const std::exception& error) {
         ngx_log_error(NGX_LOG_ERR, connection->log, 0, "weft: %s", error.what());
@@ -124,8 +125,12 @@ void Socket::handle_write(ngx_event_t* event) noexcept {
     auto& socket = *static_cast<Socket*>(connection->data);
     Worker& worker = socket.worker_;
     worker.wake();
-    socket.flush();
-    worker.resume_paused();
+    try {
+        socket.flush();
+        worker.resume_paused();
+    } catch (const std::exception& error) {  // memory is short; whoever isn't served now is at the end of the turn
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0, "weft: %s", error.what());
+    }
 }
 
 /// As ngx_send_pt.
@@ -201,6 +206,7 @@ void Socket::flush_client(Connection& client) {
 }
 
 void Socket::read_on() noexcept {
+    if (away_) return;
     if (!connection_->read->posted) {
         ngx_post_event(connection_->read, &ngx_posted_events);
     }

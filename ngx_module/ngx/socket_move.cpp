@@ -59,6 +59,7 @@ void Socket::take_back() noexcept {
     connection_->read->ready = 0;
     connection_->write->ready = 1;
     if (ngx_handle_read_event(connection_->read, 0) != NGX_OK) client().on_broken();
+    worker_.gateway().mark_dirty(client());  // it may have ended meanwhile, and wasn't closed
 }
 
 void Socket::leave_to_other() noexcept {

@@ -75,10 +75,18 @@ public:
     }
 
     ~OneRequest() override { stop_waiting(); }
-    void on_answer(const ServerFrame& answer) override { finish(api_answer(answer)); }
+    void on_answer(const ServerFrame& answer) override {
+        told_ = true;
+        finish(api_answer(answer));
+    }
 
 private:
-    void cancel(Gateway& gateway) noexcept override { gateway.cancel(*this); }
+    // With the answer the gateway has forgotten it, and needn't look for it among all that wait.
+    void cancel(Gateway& gateway) noexcept override {
+        if (!told_) gateway.cancel(*this);
+    }
+
+    bool told_ = false;
 };
 
 /// Reads the body of a POST, then calls `handle`, which finalizes the request or asks weftd. Other methods get 405.

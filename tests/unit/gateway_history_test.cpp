@@ -340,6 +340,45 @@ TEST_F(GatewayHistory, RefusesEveryCommandOfOneWhoWaitedWhenThereIsNoRoomToAsk) 
     gateway().cancel(back_end);
 }
 
+TEST_F(GatewayHistory, LetsAClientOvertakeWhatItsLocationSubscribesItTo) {
+    rules = ChannelRules();
+    ChannelRule rule{*ChannelPattern::parse("chat:*"), true};
+    rule.history_count = 1000;
+    rule.latest = true;
+    rules.add(std::move(rule));
+    Client& ann = member();
+    ann.take();
+    const std::string start = last_position(ann);
+    publish_some(ann, 1, 1);
+    for (const bool known : {true, false}) {
+        if (!known) ask(ann, unsubscribe("chat:a", "u"));  // the worker forgets the channel
+        // What comes with the handshake is carried out before the location's channels have answered.
+        const struct {
+            std::string said;
+            Lines heard;
+        } cases[] = {
+            {subscribe("chat:a", "s"), {"subscribed", "event 1"}},
+            {resume("chat:a", "s", start), {"subscribed recovered", "event 1"}},
+            {unsubscribe("chat:a", "u"), {"unsubscribed#u"}},
+        };
+        for (const auto& [said, heard] : cases) {
+            Client& bob = accept(endpoint, wire);
+            auto entrance = std::make_unique<Entrance>();
+            entrance->channels.push_back({"chat:a", std::nullopt});
+            bob.socket->enter_by(std::move(entrance));
+            gateway().open(*bob.socket, everything("bob"));
+            say(bob, said);
+            run();
+            EXPECT_EQ(short_lines(bob.take()), heard) << known << ' ' << said;
+            EXPECT_TRUE(bob.socket->may_read());
+            EXPECT_EQ(ask(bob, ping("p")), Lines{"pong#p"});
+            remove_now(bob);
+        }
+    }
+    EXPECT_EQ(counters.subscriptions.value(), 0U);
+    EXPECT_EQ(counters.channels.value(), 0U);
+}
+
 TEST_F(GatewayHistory, AnswersOneWhoIsTakenOutBeforeAPageHasCome) {
     Client& ann = member();
     ann.take();
