@@ -94,19 +94,28 @@ void Presence::join(LinkId link, const v1::MemberJoin& join, Instant now) {
         if (!own->lingering) return;
         clear_deadline(*own);
         own->lingering = false;
+        known->changed(*own);
         changed(*own);
         return part(*known, own->id);
     }
-    if (own_ >= kMaxMembers || (known != nullptr && known->members() >= kMaxChannelMembers)) return void(++refused_);
+    const auto linger = std::min(std::chrono::milliseconds(join.linger_ms()), kMaxLinger);
+    bool hold = false;
+    if (known != nullptr) {
+        const bool there = !join.user().empty() && known->has_user(join.user());
+        hold = there && linger.count() > 0 && known->vacant(join.user(), join.info()) == 0;
+        // Most of those held back take places that are there already, so they are no part of the members' number.
+        if (known->members() >= kMaxChannelMembers) return void(++refused_);
+        if (hold && known->holds() >= kMaxChannelMembers) return void(++refused_);
+    }
+    if (own_ >= kMaxMembers) return void(++refused_);
     Roster& in = roster(join.channel());
     Attendance& own = in.add(key);
     ++own_;
     own.link = link;
     own.user = join.user();
     own.info = join.info();
-    own.linger = std::min(std::chrono::milliseconds(join.linger_ms()), kMaxLinger);
-    const bool there = !own.user.empty() && in.has_user(own.user);
-    if (there && own.linger.count() > 0 && in.vacant(own.user, own.info) == 0) {
+    own.linger = linger;
+    if (hold) {
         in.hold(own);
         return set_deadline(own, now + own.linger);
     }
@@ -177,9 +186,14 @@ void Presence::reveal(Attendance& own) {
     part(*own.roster, own.id);  // it may have been here before, and lost its place
 }
 
+bool Presence::has_room(const Attendance& own) {
+    return own.roster->members() < kMaxChannelMembers || own.roster->vacant(own.user, own.info) != 0;
+}
+
 void Presence::linger(Attendance& own, std::chrono::milliseconds time, Instant now) {
     if (time.count() == 0) return end(own);
     own.lingering = true;
+    own.roster->changed(own);
     set_deadline(own, now + time);
     changed(own);
     const std::string user = own.user;
@@ -274,9 +288,9 @@ void Presence::show(Attendance& attendance, std::uint64_t id) {
 
 void Presence::hide(Attendance& attendance, std::uint64_t id) {
     Roster& in = *attendance.roster;
-    if (!attendance.user.empty() && in.last_of_user(attendance)) {
+    if (const std::string* const user = in.last_of_user(attendance, id)) {
         // The user doesn't go while there is another connection that nobody has been told of.
-        if (Attendance* const next = in.held(attendance.user)) reveal(*next);
+        if (Attendance* const next = in.held(*user)) reveal(*next);
     }
     const Roster::Told told = in.hide(attendance, id);
     if (told.changed) tell(attendance, id, true, told.edge);
@@ -374,7 +388,12 @@ void Presence::on_tick(Instant now) {
     while (left > 0 && !deadlines_.empty() && deadlines_.begin()->first <= now) {
         --left;
         Attendance& own = *deadlines_.begin()->second;
-        own.held ? reveal(own) : end(own);
+        if (own.held && has_room(own)) {
+            reveal(own);
+        } else {
+            if (own.held) ++refused_;
+            end(own);
+        }
     }
     for (; left > 0 && !departures_.empty(); --left) {
         const Departure next = std::move(departures_.front());

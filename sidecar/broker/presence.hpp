@@ -36,7 +36,7 @@ public:
     static constexpr std::size_t kMaxInfo = 1024;              // bytes
     static constexpr std::size_t kMaxUser = 255;               // bytes
     static constexpr std::size_t kMaxMembers = 200'000;        // of one node, over all channels
-    static constexpr std::size_t kMaxChannelMembers = 10'000;  // a channel that has so many takes no more
+    static constexpr std::size_t kMaxChannelMembers = 10'000;  // a channel that has so many takes (or holds) no more
     static constexpr std::chrono::milliseconds kMaxLinger{600'000};
     static constexpr std::size_t kPageBytes = std::size_t{64} * 1024;
     static constexpr std::size_t kPageMembers = 1000;
@@ -117,6 +117,7 @@ private:
     void take_count(Attendance& own);  ///< may remove it
     void take_counts(std::size_t& left);
     void reveal(Attendance& own);
+    static bool has_room(const Attendance& own);  ///< for one held back to become a member
     void end(Attendance& own);
     void linger(Attendance& own, std::chrono::milliseconds time, Instant now);
     void set_deadline(Attendance& own, Instant at);

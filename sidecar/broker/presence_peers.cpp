@@ -135,6 +135,7 @@ void Presence::apply(NodeIndex index, const v1::MemberEntry& entry) {
     }
     theirs->info = entry.info();
     theirs->lingering = entry.lingering();
+    in->changed(*theirs);
     if (theirs->id != entry.id()) {
         const std::uint64_t before = theirs->id;
         show(*theirs, entry.id());

@@ -10,8 +10,10 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "broker/broker.hpp"
@@ -46,6 +48,7 @@ struct Attendance {
     // Ours only.
     std::uint64_t version = 0;
     LinkId link = 0;
+    std::uint64_t turn = 0;  // among those held
     std::chrono::milliseconds linger{};
     std::optional<std::multimap<Instant, Attendance*>::iterator> deadline;
     std::map<LinkId, std::uint64_t> counts;  // of key.client 0: each worker's connections
@@ -69,10 +72,13 @@ public:
     void remove(Attendance& attendance);   ///< must be hidden
     [[nodiscard]] bool empty() const noexcept { return all_.empty(); }
 
-    /// The attendance stands for member `id` (and for attendance.id, if any, no more: see hide()).
+    /// The attendance stands for member `id` (and for attendance.id, if any, no more: see hide()). The member is of the
+    /// user who was shown first, whatever another node says.
     Told show(Attendance& attendance, std::uint64_t id);
     /// It doesn't stand for member `id` any more.
     Told hide(Attendance& attendance, std::uint64_t id);
+    /// Its `info` or its `lingering` is another.
+    void changed(const Attendance& attendance);
 
     /// The member whose place a connection of this user can take: one of whom nothing but lingering is left, and who
     /// looks the same. 0: none.
@@ -80,8 +86,8 @@ public:
     /// Those who stand for member `id` and aren't lingering: one, or more when several took its place at once.
     [[nodiscard]] std::vector<Attendance*> live(std::uint64_t id) const;
     [[nodiscard]] bool has_user(std::string_view user) const { return users_.find(user) != users_.end(); }
-    /// Whether hiding `attendance` would tell that its user has left.
-    [[nodiscard]] bool last_of_user(const Attendance& attendance) const;
+    /// The user of whom it would be told that they have left if this were hidden; null: nobody.
+    [[nodiscard]] const std::string* last_of_user(const Attendance& attendance, std::uint64_t id) const;
 
     /// Attendances of ours that are held back, by user.
     void hold(Attendance& attendance);
@@ -89,6 +95,7 @@ public:
     [[nodiscard]] Attendance* held(std::string_view user) const;
     /// One that can take a vacant place now; null: none.
     [[nodiscard]] Attendance* held_for_vacancy(std::string_view user) const;
+    [[nodiscard]] std::size_t holds() const noexcept { return holds_; }
 
     void set_count(Attendance& attendance, std::uint64_t count);
 
@@ -98,17 +105,39 @@ public:
     /// until `visit` says false.
     void list(std::uint64_t after, const std::function<bool(const Attendance&)>& visit) const;
     void for_each(const std::function<void(Attendance&)>& visit);
+    /// How many attendances have been looked at for free places, ever: for tests.
+    [[nodiscard]] std::uint64_t looked_at() const noexcept { return looked_at_; }
 
 private:
-    using Present = std::vector<Attendance*>;  // who stand for one member; mostly one
+    using Users = std::map<std::string, std::set<std::uint64_t>, std::less<>>;
+    using Held = std::map<std::uint64_t, Attendance*>;  // by turn
+    using Look = std::pair<std::string, std::string>;   // user and info
+    struct Alike {
+        std::set<std::uint64_t> vacant;  // members
+        Held held;
+    };
+    using Looks = std::map<Look, Alike>;
+    struct Present {
+        Users::iterator user;         // end: without a user
+        Looks::iterator vacant;       // where it is listed as a free place; end: it isn't one
+        std::vector<Attendance*> by;  // who stand for the member; mostly one
+    };
+
+    void look_at(std::uint64_t id, Present& member);
+    void settle(Looks::iterator look);  ///< after each change of it
 
     std::string name_;
     std::map<Attendance::Key, Attendance> all_;
-    std::map<std::uint64_t, Present> present_;                              // by member's id
-    std::map<std::string, std::vector<std::uint64_t>, std::less<>> users_;  // their members
-    std::map<std::string, std::vector<Attendance*>, std::less<>> held_;
+    std::map<std::uint64_t, Present> present_;  // by member's id
+    Users users_;                               // their members
+    std::map<std::string, Held, std::less<>> held_;
+    Looks looks_;             // of members whose place is free, and of those held
+    std::set<Look> matches_;  // those of looks_ that have both
+    std::uint64_t turns_ = 0;
+    std::size_t holds_ = 0;
     std::uint64_t nameless_ = 0;  // members without a user
     std::uint64_t counted_ = 0;
+    std::uint64_t looked_at_ = 0;
 };
 
 }  // namespace weft

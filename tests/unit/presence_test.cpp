@@ -681,6 +681,102 @@ TEST_F(PresenceTest, RefusesWhatIsOutOfBounds) {
     EXPECT_EQ(a.broker->counts().members, 0u);
 }
 
+// The first of two that stand for one member says whose it is; the node must outlive the contradiction.
+TEST_F(PresenceTest, OutlivesAPeerThatGivesOneIdToTwoUsers) {
+    for (const auto& [first, second] : {std::pair("ann", "bob"), std::pair("", "bob"), std::pair("ann", "")}) {
+        Node& a = node("a");
+        const LinkId w = worker(a);
+        const LinkId peer = next_link_++;
+        a.other_ends[peer] = {nullptr, 0};
+        a.broker->on_link_up(peer, LinkRole::peer_out, "odd", now_);
+        pass(6s);
+        join(a, w, 10, "cid");  // who keeps the channel's roster from being dropped
+        const auto say = [&](std::uint64_t client, const std::string& user, bool gone) {
+            v1::Frame frame;
+            v1::MemberEntry& entry = *frame.mutable_member_change()->mutable_entry();
+            entry.set_channel("c");
+            entry.set_client_id(client);
+            entry.set_id(7);
+            entry.set_user(user);
+            entry.set_gone(gone);
+            // Lingering, so that nobody is parted.
+            entry.set_lingering(!gone);
+            a.broker->on_frame(peer, frame, now_, {});
+            run();
+        };
+        say(1, first, false);
+        say(2, second, false);
+        EXPECT_EQ(read(a, w).count(), 2u);
+        EXPECT_EQ(read(a, w).users(), 2u);
+        say(1, first, true);
+        say(2, second, true);
+        EXPECT_EQ(read(a, w).count(), 1u);
+        EXPECT_EQ(read(a, w).users(), 1u);
+        told(w);
+        join(a, w, 11, "ann");
+        join(a, w, 12, "bob");
+        EXPECT_EQ(told(w), (Told{"+ann!", "+bob!"}));
+        nodes_.pop_back();
+    }
+}
+
+TEST_F(PresenceTest, TakesThePlacesOfAPeersMembersThatBeginToLinger) {
+    Node& a = node("a");
+    Node& b = node("b");
+    const LinkId wa = worker(a);
+    const LinkId wb = worker(b);
+    meet(a, b);
+    pass(6s);
+    for (std::uint64_t client = 1; client <= 3; ++client) join(a, wa, client, "ann", 10s, std::to_string(client));
+    pass(11s);
+    EXPECT_EQ(read(b, wb).count(), 3u);
+    told(wa);
+    told(wb);
+    join(b, wb, 4, "ann", 10s, "2");  // held back, until the other is found dead
+    leave(a, wa, 2);
+    leave(a, wa, 3);
+    join(b, wb, 5, "ann", 10s, "3");  // at once
+    pass(60s);
+    EXPECT_EQ(told(wa), Told{});
+    EXPECT_EQ(told(wb), Told{});
+    EXPECT_EQ(read(a, wa).count(), 3u);
+}
+
+TEST_F(PresenceTest, KeepsTheBoundOfAChannelThoughManyAreHeldBack) {
+    Node& a = node("a");
+    const LinkId w = worker(a);
+    pass(2s);
+    for (std::uint64_t client = 1; client <= Presence::kMaxChannelMembers + 6; ++client) join(a, w, client, "guest");
+    EXPECT_EQ(a.broker->counts().members_refused, 5u) << "one is a member, and no more than the bound are held back";
+    EXPECT_EQ(read(a, w).count(), 1u);
+    pass(20s);
+    EXPECT_EQ(read(a, w).count(), Presence::kMaxChannelMembers);
+    EXPECT_EQ(a.broker->counts().members_refused, 6u);
+    EXPECT_EQ(a.broker->counts().members, Presence::kMaxChannelMembers);
+    EXPECT_EQ(followed_[w].size(), Presence::kMaxChannelMembers);
+    lose_worker(a, w);
+    pass(60s);
+    EXPECT_EQ(a.broker->counts().members, 0u);
+}
+
+TEST_F(PresenceTest, TakesAllBackWhoComeBeforeTheirWorkerIsFoundDead) {
+    Node& a = node("a");
+    const LinkId other = worker(a);
+    const LinkId dead = worker(a);
+    pass(2s);
+    constexpr std::uint64_t kMany = Presence::kMaxChannelMembers * 6 / 10;
+    for (std::uint64_t client = 1; client <= kMany; ++client) join(a, dead, client, "u" + std::to_string(client));
+    told(other);
+    for (std::uint64_t client = 1; client <= kMany; ++client) {
+        join(a, other, kMany + client, "u" + std::to_string(client));
+    }
+    lose_worker(a, dead);
+    pass(60s);
+    EXPECT_EQ(a.broker->counts().members_refused, 0u);
+    EXPECT_EQ(read(a, other).count(), kMany);
+    EXPECT_EQ(told(other), Told{});
+}
+
 // --- random lives -------------------------------------------------------------------------------------------------
 
 // Three nodes whose links, workers and memories are lost now and then, and clients that come and go. In the end all
