@@ -37,6 +37,11 @@ void Archive::close(Channel& channel) {
 }
 
 void Archive::count(ArchivedHistory& history) {
+    if (history.repeats) {
+        history.repeats->drop(
+            [&](const Repeats::Entry& entry) { return history.log.gone(entry.stream, entry.number); });
+        if (history.repeats->size() == 0) history.repeats.reset();
+    }
     const std::size_t bytes = history.log.bytes();
     bytes_ += bytes - history.counted;
     history.counted = bytes;
@@ -46,9 +51,13 @@ void Archive::count(ArchivedHistory& history) {
     history.size_class = size_class;
 }
 
-void Archive::changed(ArchivedHistory& history, Instant now) {
+void Archive::trim(ArchivedHistory& history, Instant now) {
     history.log.trim(now);
     count(history);
+}
+
+void Archive::changed(ArchivedHistory& history, Instant now) {
+    trim(history, now);
     auto node = changes_.extract(history.change);
     node.key() = history.change = ++version_;
     changes_.insert(changes_.end(), std::move(node));
@@ -62,8 +71,11 @@ void Archive::evict() {
         while (largest > 0 && by_size_[largest].empty()) --largest;
         if (largest == 0) return;
         ArchivedHistory& history = *by_size_[largest].front();
-        history.log.drop_oldest();
-        ++evicted_;
+        // It may hold less than was counted, even nothing: raise() can take entries away and nobody calls changed().
+        if (history.log.size() > 0) {
+            history.log.drop_oldest();
+            ++evicted_;
+        }
         count(history);
     }
 }
@@ -73,8 +85,7 @@ void Archive::on_tick(Instant now) {
     for (std::size_t i = 0; i < most; ++i) {
         ArchivedHistory& history = *rotation_.front();
         rotation_.splice(rotation_.end(), rotation_, rotation_.begin());
-        history.log.trim(now);
-        count(history);
+        trim(history, now);
     }
 }
 

@@ -51,6 +51,8 @@ public:
 
     /// To be called after each take() and raise(): trims, counts, evicts.
     void changed(ArchivedHistory& history, Instant now);
+    /// Drops what is too much or too old, and counts: so never history.log.trim() alone.
+    void trim(ArchivedHistory& history, Instant now);
     void on_tick(Instant now);
 
     /// Puts a publication into the history of its channel.

@@ -89,7 +89,7 @@ void Broker::State::on_read_history(LinkId link, const Link& from, const v1::Rea
     }
     Channel* const channel = channels.find(request.channel());
     if (channel != nullptr && channel->history) {
-        channel->history->log.trim(now);
+        archive.trim(*channel->history, now);
         // It may be of a stream that this node is only about to hear of.
         if (!for_peer && channel->history->log.start(read.after).unknown && replication.pull_from_all(*channel) &&
             channel->history->pulling != 0 && reads.hold(read)) {

@@ -32,9 +32,7 @@ History::Stream& History::add(StreamId id, std::uint64_t number) {
             return a.timestamp_ms < b.timestamp_ms;
         });
         const StreamId forgotten = silent->id;
-        for (std::size_t i = entries_.size(); i-- > head_;) {
-            if (entries_[i]->stream == forgotten) remove_at(i);
-        }
+        remove_all_of(forgotten);
         streams_.erase(silent);
         if (forgotten_.size() == kMaxStreams) forgotten_.erase(forgotten_.begin());
         forgotten_.push_back(forgotten);
@@ -64,8 +62,10 @@ History::Take History::take(StreamId id, std::uint64_t number, std::int64_t time
 
     // Nearly always behind all others.
     auto place = entries_.end();
-    while (place != entries_.begin() + static_cast<std::ptrdiff_t>(head_) && order(*entry) < order(**(place - 1))) {
-        --place;
+    if (size() > 0 && order(*entry) < order(*entries_.back())) {
+        const auto first = entries_.begin() + static_cast<std::ptrdiff_t>(head_);
+        place =
+            std::upper_bound(first, place, entry, [](const Held& a, const Held& b) { return order(*a) < order(*b); });
     }
     entries_.insert(place, std::move(entry));
     return Take::taken;
@@ -79,9 +79,7 @@ bool History::raise(StreamId id, std::uint64_t base) {
         return base > 0;
     }
     if (base <= stream->top) return false;
-    for (std::size_t i = entries_.size(); i-- > head_;) {
-        if (entries_[i]->stream == id) remove_at(i);
-    }
+    remove_all_of(id);
     stream->base = stream->top = base;
     return true;
 }
@@ -106,9 +104,20 @@ void History::drop_oldest() {
     }
 }
 
-void History::remove_at(std::size_t index) {
-    bytes_ -= kEntryCost + entries_[index]->size;
-    entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(index));
+// In one pass: a channel may have a million entries.
+void History::remove_all_of(StreamId id) {
+    const auto first = entries_.begin() + static_cast<std::ptrdiff_t>(head_);
+    const auto rest = std::remove_if(first, entries_.end(), [&](const Held& entry) {
+        if (entry->stream != id) return false;
+        bytes_ -= kEntryCost + entry->size;
+        return true;
+    });
+    entries_.erase(rest, entries_.end());
+}
+
+bool History::gone(StreamId id, std::uint64_t number) const noexcept {
+    const auto stream = std::ranges::find(streams_, id, &Stream::id);
+    return stream == streams_.end() || number <= stream->base;
 }
 
 Position History::position() const {

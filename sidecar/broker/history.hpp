@@ -76,6 +76,8 @@ public:
     [[nodiscard]] std::size_t size() const noexcept { return entries_.size() - head_; }
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }  ///< with kEntryCost
     [[nodiscard]] const std::vector<Stream>& streams() const noexcept { return streams_; }
+    /// Whether this entry can't be had here any more: it lies at or below its stream's base, or the stream isn't known.
+    [[nodiscard]] bool gone(StreamId stream, std::uint64_t number) const noexcept;
     [[nodiscard]] Position position() const;
     /// Where somebody stands who lacks the newest entry alone; position() when there is none.
     [[nodiscard]] Position before_newest() const;
@@ -114,7 +116,7 @@ private:
     Stream* find(StreamId id) noexcept;
     [[nodiscard]] bool forgot(StreamId id) const noexcept;
     Stream& add(StreamId id, std::uint64_t number);
-    void remove_at(std::size_t index);
+    void remove_all_of(StreamId id);
 
     Retention retention_;
     std::vector<Stream> streams_;  // in the order in which they were met

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <unordered_map>
 #include <vector>
 
 #include "weft/position.hpp"
@@ -23,49 +24,73 @@ public:
 
     /// `again` is what `first` is.
     void add(Entry first, Entry again) {
-        auto group = std::ranges::find_if(
-            groups_, [&](const Group& known) { return std::ranges::find(known, first) != known.end(); });
-        if (group == groups_.end()) {
-            if (groups_.size() == kMax) groups_.pop_front();
-            group = groups_.insert(groups_.end(), Group{first});
+        const auto known = index_.find(first);
+        std::uint64_t key = dropped_ + groups_.size();
+        if (known != index_.end()) {
+            key = known->second;
+        } else {
+            if (groups_.size() == kMax) drop_oldest();
+            groups_.push_back(Group{first});
+            index_.emplace(first, key);
         }
-        if (std::ranges::find(*group, again) == group->end()) group->push_back(again);
+        if (index_.try_emplace(again, key).second) groups_[key - dropped_].push_back(again);
     }
+
+    /// Drops the oldest groups while `gone(entry)` is true of each of their entries. What is gone behind a group that
+    /// isn't waits for that one.
+    template <class Gone>
+    void drop(Gone gone) {
+        while (!groups_.empty() && std::ranges::all_of(groups_.front(), gone)) drop_oldest();
+    }
+
+    [[nodiscard]] std::size_t size() const noexcept { return groups_.size(); }
 
     /// Goes through the entries that a reader lacks, in order.
     class Filter {
     public:
-        /// `repeats` may be null, and must outlive this.
+        /// `repeats` may be null, and must outlive this unchanged.
         Filter(const Repeats* repeats, const Position& had) : repeats_(repeats) {
             if (repeats == nullptr) return;
-            for (const Group& group : repeats->groups_) {
-                given_.push_back(std::ranges::any_of(group, [&](const Entry& entry) {
-                    const std::uint64_t* const known = had.find(entry.stream);
-                    return known != nullptr && *known >= entry.number;
-                }));
-            }
+            had_ = had;
+            given_.resize(repeats->groups_.size());
         }
         /// Whether the reader has this one as another entry, or was given that.
         bool repeats(Entry entry) {
             if (repeats_ == nullptr) return false;
-            for (std::size_t i = 0; i < given_.size(); ++i) {
-                const Group& group = repeats_->groups_[i];
-                if (std::ranges::find(group, entry) == group.end()) continue;
-                const bool given = given_[i];
-                given_[i] = true;
-                return given;
-            }
-            return false;
+            const auto known = repeats_->index_.find(entry);
+            if (known == repeats_->index_.end()) return false;
+            const std::size_t place = known->second - repeats_->dropped_;
+            if (given_[place]) return true;
+            given_[place] = true;
+            return std::ranges::any_of(repeats_->groups_[place], [&](const Entry& one) {
+                const std::uint64_t* const number = had_.find(one.stream);
+                return number != nullptr && *number >= one.number;
+            });
         }
 
     private:
         const Repeats* repeats_;
+        Position had_;
         std::vector<bool> given_;
     };
 
 private:
     using Group = std::vector<Entry>;  // at most one a node's life
+    struct Hash {
+        std::size_t operator()(const Entry& entry) const noexcept {
+            return entry.stream ^ entry.number * 0x9e3779b97f4a7c15;  // streams are random, numbers are not
+        }
+    };
+
+    void drop_oldest() {
+        for (const Entry& entry : groups_.front()) index_.erase(entry);
+        groups_.pop_front();
+        ++dropped_;
+    }
+
     std::deque<Group> groups_;
+    std::uint64_t dropped_ = 0;                             // groups before groups_.front()
+    std::unordered_map<Entry, std::uint64_t, Hash> index_;  // each entry once; the group's place, and dropped_
 };
 
 }  // namespace weft

@@ -3,11 +3,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <ctime>
 #include <string>
 #include <vector>
 
 #include "broker/archive.hpp"
 #include "broker/channel.hpp"
+#include "broker/repeats.hpp"
+#include "broker_fixture.hpp"
 
 namespace weft {
 namespace {
@@ -19,6 +23,14 @@ const Instant kStart{1'000'000ms};
 
 Position at(std::string_view text) {
     return *Position::parse(text);
+}
+
+// Of the processor, and of this process alone: two of them are compared with each other, and with much to spare.
+template <class Work>
+std::clock_t cost_of(Work work) {
+    const std::clock_t before = std::clock();
+    work();
+    return std::clock() - before;
 }
 
 std::string text_of(const History& history, const Position& from) {
@@ -120,6 +132,48 @@ TEST_F(ChannelHistory, MovesPastALossOnce) {
     EXPECT_EQ(take(10, 10), Take::taken);
     EXPECT_FALSE(history.raise(11, 0)) << "nothing was missed of it";
     EXPECT_EQ(take(11, 1), Take::taken);
+}
+
+TEST_F(ChannelHistory, DropsOneStreamFromAmongOthers) {
+    for (std::uint64_t i = 1; i <= 4; ++i) {
+        take(10, i, static_cast<std::int64_t>(i)), take(11, i, static_cast<std::int64_t>(i));
+    }
+    history.drop_oldest();
+    history.drop_oldest();
+    EXPECT_TRUE(history.raise(10, 9));
+    EXPECT_EQ(text_of(history, {}), "b2 b3 b4");
+    EXPECT_EQ(history.bytes(), 3 * (History::kEntryCost + 2));
+    EXPECT_EQ(take(10, 10, 2), Take::taken);
+    EXPECT_EQ(text_of(history, {}), "b2 b3 a10 b4") << "no earlier than what was dropped of it";
+    EXPECT_EQ(history.take(12, 1, 1, kStart, "c1"), Take::taken) << "before all that is here";
+    EXPECT_EQ(text_of(history, {}), "c1 b2 b3 a10 b4");
+    EXPECT_TRUE(history.raise(10, 11) && history.raise(11, 5) && history.raise(12, 2));
+    EXPECT_EQ(history.size(), 0u);
+    EXPECT_EQ(history.bytes(), 0u);
+    EXPECT_EQ(take(11, 6, 9), Take::taken);
+    EXPECT_EQ(text_of(history, {}), "b6");
+}
+
+TEST_F(ChannelHistory, DropsALongStreamInOnePass) {
+    constexpr std::uint64_t kEntries = 50'000;
+    const auto fill = [&] {
+        for (std::uint64_t i = 1; i <= kEntries; ++i) {
+            take(10, i, static_cast<std::int64_t>(i)), take(11, i, static_cast<std::int64_t>(i));
+        }
+    };
+    const auto filling = cost_of(fill);
+    const auto dropping = cost_of([&] { history.raise(11, kEntries + 1); });
+    EXPECT_EQ(history.size(), kEntries);
+    EXPECT_LT(dropping, 10 * filling) << "with a pass an entry it is more than 50 times that";
+}
+
+TEST_F(ChannelHistory, TellsWhatIsGone) {
+    take(10, 1), take(10, 2);
+    history.drop_oldest();
+    EXPECT_TRUE(history.gone(10, 1));
+    EXPECT_FALSE(history.gone(10, 2));
+    EXPECT_FALSE(history.gone(10, 3)) << "it may come";
+    EXPECT_TRUE(history.gone(11, 1));
 }
 
 TEST_F(ChannelHistory, ForgetsTheMostSilentStreamAndSaysSoToThoseWhoCameBefore) {
@@ -245,6 +299,81 @@ TEST_F(NodeArchive, PagesAreBoundedByBytesAndByTheLimit) {
     EXPECT_EQ(page.events(2).number(), 3u);
 }
 
+// What is left of a channel may go without being counted: it stands among the largest, and is empty.
+TEST_F(NodeArchive, EvictsNothingFromAnEmptyHistory) {
+    Channel& large = channel("large");
+    for (int i = 0; i < 350; ++i) publish(large);
+    Channel& other = channel("other");
+    for (int i = 0; i < 220; ++i) publish(other);
+    ASSERT_GT(archive.bytes(), 95'000u);
+    ASSERT_EQ(archive.evicted(), 0u);
+    large.history->log.trim(kStart + 2h);
+    ASSERT_EQ(large.history->log.size(), 0u);
+    for (int i = 0; i < 50; ++i) publish(other);
+    EXPECT_EQ(archive.evicted(), 0u);
+    EXPECT_EQ(other.history->log.size(), 270u);
+    EXPECT_EQ(archive.bytes(), other.history->log.bytes()) << "and now it is counted";
+}
+
+TEST_F(NodeArchive, EvictsNothingFromAHistoryWhoseStreamWasForgotten) {
+    Channel& large = channel("large");
+    v1::Publication publication;
+    publication.set_data(std::string(100, 'x'));
+    publication.set_stream(500);  // of a peer, and silent for longest
+    for (std::uint64_t i = 1; i <= 350; ++i) {
+        publication.set_number(i);
+        ASSERT_EQ(Archive::take(*large.history, publication, kStart), Take::taken);
+        archive.changed(*large.history, kStart);
+    }
+    Channel& other = channel("other");
+    for (int i = 0; i < 220; ++i) publish(other);
+    ASSERT_GT(archive.bytes(), 95'000u);
+    for (StreamId stream = 1'000; large.history->log.size() > 0; ++stream) {
+        ASSERT_FALSE(large.history->log.raise(stream, 0)) << "so nobody calls changed()";
+    }
+    for (int i = 0; i < 50; ++i) publish(other);
+    EXPECT_EQ(archive.evicted(), 0u);
+    EXPECT_EQ(archive.bytes(), other.history->log.bytes());
+}
+
+TEST_F(NodeArchive, CountsWhatItTrims) {
+    Channel& one = channel("one");
+    publish(one), publish(one);
+    archive.trim(*one.history, kStart + 59min);
+    EXPECT_EQ(archive.bytes(), one.history->log.bytes());
+    EXPECT_GT(archive.bytes(), 0u);
+    archive.trim(*one.history, kStart + 1h);
+    EXPECT_EQ(archive.bytes(), 0u);
+}
+
+TEST_F(NodeArchive, ForgetsRepeatsWithTheirEntries) {
+    Channel& one = channel("one", 3);
+    v1::Publication publication;
+    publication.set_data("x");
+    publication.set_stream(500);
+    for (std::uint64_t i = 1; i <= 20; ++i) {
+        publish(one);
+        publication.set_number(i);
+        ASSERT_EQ(Archive::take(*one.history, publication, kStart), Take::taken);
+        archive.changed(*one.history, kStart);
+        if (!one.history->repeats) one.history->repeats = std::make_unique<Repeats>();
+        one.history->repeats->add({one.stream, i}, {500, i});
+        ASSERT_LE(one.history->repeats->size(), 4u);
+    }
+    // By their timestamps all entries of the channel's own stream come first: they are gone, the others aren't.
+    v1::ReadHistory request;
+    request.set_channel("one");
+    v1::HistoryPage page;
+    Position had;
+    had.set(one.stream, 19);
+    Archive::read(&one, had, request, false, kStart, page);
+    ASSERT_EQ(page.events_size(), 3);
+    EXPECT_TRUE(page.events(0).repeat() && page.events(1).repeat()) << "the reader has them as the channel's own";
+    EXPECT_FALSE(page.events(2).repeat());
+    archive.trim(*one.history, kStart + 1h);
+    EXPECT_EQ(one.history->repeats, nullptr);
+}
+
 TEST_F(NodeArchive, GivesBackAllWhenAChannelGoes) {
     publish(channel("x"));
     EXPECT_GT(archive.bytes(), 0u);
@@ -252,6 +381,91 @@ TEST_F(NodeArchive, GivesBackAllWhenAChannelGoes) {
     EXPECT_EQ(archive.bytes(), 0u);
     EXPECT_EQ(archive.histories(), 0u);
     EXPECT_EQ(digest(0, 0).entries_size(), 0);
+}
+
+// --- what is the same ---------------------------------------------------------------------------------------------
+
+TEST(RepeatsOfAHistory, GoWhenAllOfTheirEntriesAreGone) {
+    Repeats repeats;
+    for (std::uint64_t i = 1; i <= 5; ++i) repeats.add({1, i}, {2, i});
+    std::uint64_t of_one = 5, of_two = 2;
+    const auto gone = [&](const Repeats::Entry& entry) {
+        return entry.number <= (entry.stream == 1 ? of_one : of_two);
+    };
+    repeats.drop(gone);
+    EXPECT_EQ(repeats.size(), 3u) << "of the third a reader that had the first entry isn't to be given the second";
+    Position had;
+    had.set(1, 3);
+    Repeats::Filter filter(&repeats, had);
+    EXPECT_FALSE(filter.repeats({2, 2})) << "not known any more";
+    EXPECT_TRUE(filter.repeats({2, 3}));
+    EXPECT_FALSE(filter.repeats({2, 4}));
+    EXPECT_TRUE(filter.repeats({1, 4}));
+    repeats.add({2, 5}, {3, 1});
+    repeats.add({1, 6}, {2, 6});
+    Repeats::Filter after(&repeats, {});
+    EXPECT_FALSE(after.repeats({1, 5}));
+    EXPECT_TRUE(after.repeats({3, 1}));
+    EXPECT_FALSE(after.repeats({2, 6}));
+    EXPECT_TRUE(after.repeats({1, 6}));
+    of_one = of_two = 6;
+    repeats.drop(gone);
+    EXPECT_EQ(repeats.size(), 0u);
+    repeats.add({1, 7}, {2, 7});
+    Repeats::Filter last(&repeats, {});
+    EXPECT_FALSE(last.repeats({1, 7}));
+    EXPECT_TRUE(last.repeats({2, 7}));
+}
+
+TEST(RepeatsOfAHistory, CostAReaderNoMoreWhenThereAreMany) {
+    Repeats few, many;
+    few.add({1, 1}, {2, 1});
+    for (std::uint64_t i = 1; i <= Repeats::kMax; ++i) many.add({1, i}, {2, i});
+    const auto read = [](const Repeats& repeats) {
+        return cost_of([&] {
+            Repeats::Filter filter(&repeats, {});
+            for (std::uint64_t i = 1; i <= 200'000; ++i) EXPECT_FALSE(filter.repeats({3, i}));
+        });
+    };
+    const auto of_few = read(few);
+    EXPECT_LT(read(many), 20 * of_few) << "when each is looked at it is some hundred times that";
+}
+
+// --- a broker's ---------------------------------------------------------------------------------------------------
+
+class BrokersHistory : public BrokerFixture {};
+
+TEST_F(BrokersHistory, CountsWhatAReadFindsTooOld) {
+    BrokerSettings settings;
+    settings.channel_linger = 7'200'000ms;
+    settings.history_bytes = 100'000;
+    start(settings);
+    v1::ChannelRules rules;
+    rules.set_generation(1);
+    add_rule(rules, "*", false);
+    broker->on_rules(rules);
+    up(kWorker, LinkRole::worker);
+    broker->on_tick(now);
+    tick_after(60s);
+    const auto publish = [&](const std::string& channel, std::size_t size) {
+        v1::Frame frame;
+        frame.mutable_publish()->set_channel(channel);
+        frame.mutable_publish()->set_data(std::string(size, '1'));
+        this->frame(kWorker, frame);
+    };
+    for (int i = 0; i < 60; ++i) publish("large", 1'000);
+    now += 30min;
+    for (int i = 0; i < 30; ++i) publish("other", 1'000);
+    ASSERT_EQ(broker->counts().evicted, 0u);
+    ASSERT_GT(broker->counts().history_bytes, 90'000u);
+    now += 31min;
+    v1::Frame frame;
+    frame.mutable_read_history()->set_request(1);
+    frame.mutable_read_history()->set_channel("large");
+    this->frame(kWorker, frame);
+    EXPECT_LT(broker->counts().history_bytes, 40'000u);
+    for (int i = 0; i < 30; ++i) publish("other", 1'000);
+    EXPECT_EQ(broker->counts().evicted, 0u);
 }
 
 }  // namespace
