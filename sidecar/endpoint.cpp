@@ -19,6 +19,12 @@ bool is_host_name(std::string_view text) {
     });
 }
 
+/// What zmq_connect asks of a host's first character. It isn't asked of a name that is resolved here (dns+tcp).
+bool begins_as_zeromq_dials(std::string_view host) {
+    const auto c = static_cast<unsigned char>(host.front());
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
 tl::expected<Endpoint, std::string> parse_tcp(std::string_view text, std::string_view rest, Endpoint::Use use) {
     const auto fail = [&](std::string_view what) {
         return tl::unexpected("\"" + std::string(text) + "\" " + std::string(what));
@@ -46,6 +52,9 @@ tl::expected<Endpoint, std::string> parse_tcp(std::string_view text, std::string
         if (use == Endpoint::Use::dial) return fail("can't be dialed; expected the peer's address, tcp://HOST:PORT");
     } else if (!is_host_name(host)) {
         return fail("has a bad host; expected tcp://HOST:PORT, an IPv6 address in brackets");
+    } else if (use == Endpoint::Use::dial && text.starts_with("tcp://") && !begins_as_zeromq_dials(host)) {
+        return fail("has a host that begins with \"" + std::string(1, host.front()) +
+                    "\"; expected a letter or a digit first, tcp://HOST:PORT");
     }
     out.host = host;
     return out;

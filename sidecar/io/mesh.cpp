@@ -49,6 +49,7 @@ void Mesh::set_links(Instant now) {
         link->close("it is no longer a peer of the configuration, or of DNS", now);
         link->flush(now);
     }
+    redial_at_.reset();
     std::vector<std::unique_ptr<PeerLink>> links;
     for (const std::string& text : endpoints) {
         const auto kept =
@@ -56,14 +57,19 @@ void Mesh::set_links(Instant now) {
         if (kept != links_.end()) {
             links.push_back(std::move(*kept));
         } else if (const auto endpoint = Endpoint::parse(text, Endpoint::Use::dial)) {
-            log_.info("peer_dial", {{"endpoint", text}});
-            links.push_back(dial(*endpoint));
+            if (auto link = dial(*endpoint, now)) {
+                log_.info("peer_dial", {{"endpoint", text}});
+                links.push_back(std::move(link));
+            } else {
+                redial_at_ = now + kRedial;
+            }
         }
     }
     links_ = std::move(links);
 }
 
-std::unique_ptr<PeerLink> Mesh::dial(const Endpoint& endpoint) {
+/// None when there is no socket to be had, for want of descriptors say; it is logged.
+std::unique_ptr<PeerLink> Mesh::dial(const Endpoint& endpoint, Instant now) {
     const bool discovered = std::ranges::find(listed_, endpoint.text) == listed_.end();
     v1::Hello hello;
     hello.set_kind(v1::Hello::PEER);
@@ -74,10 +80,17 @@ std::unique_ptr<PeerLink> Mesh::dial(const Endpoint& endpoint) {
     hello.set_shard(settings_.shard);
     hello.mutable_peer()->set_node(settings_.node);
     hello.mutable_peer()->set_listen(settings_.listen);
-    return std::make_unique<PeerLink>(
-        context_, endpoint,
-        PeerLink::Settings{std::move(hello), settings_.timings, settings_.max_queued, settings_.keys, discovered},
-        [this](const PeerLink& link, const v1::Welcome& welcome) { return admit(link, welcome); }, gate_, log_);
+    try {
+        return std::make_unique<PeerLink>(
+            context_, endpoint,
+            PeerLink::Settings{std::move(hello), settings_.timings, settings_.max_queued, settings_.keys, discovered},
+            [this](const PeerLink& link, const v1::Welcome& welcome) { return admit(link, welcome); }, gate_, log_,
+            now);
+    } catch (const zmq::error_t& error) {
+        log_.from_link(LogLevel::warn, "peer_unreachable",
+                       {{"endpoint", endpoint.text}, {"why", std::string("it can't be dialed: ") + error.what()}}, now);
+        return nullptr;
+    }
 }
 
 void Mesh::look_up_names(Instant now) {
@@ -110,12 +123,15 @@ void Mesh::dial_unwanted_again(Instant now) {
         const bool served = std::ranges::any_of(
             links_, [&](const auto& other) { return other->up() && other->node() == link->node(); });
         if (!link->unwanted() || link->itself() || served || link->node() == settings_.node) continue;
-        if (const auto endpoint = Endpoint::parse(link->endpoint(), Endpoint::Use::dial)) link = dial(*endpoint);
+        const auto endpoint = Endpoint::parse(link->endpoint(), Endpoint::Use::dial);
+        if (!endpoint) continue;
+        if (auto again = dial(*endpoint, now)) link = std::move(again);
     }
 }
 
 void Mesh::tick(Instant now) {
     look_up_names(now);
+    if (redial_at_ && now >= *redial_at_) set_links(now);
     dial_unwanted_again(now);
     for (const auto& link : links_) link->tick(now);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 #include <zmq.hpp>
@@ -33,7 +34,7 @@ public:
     Mesh(zmq::context_t& context, Settings settings, BrokerGate& gate, Log& log);
 
     /// Dials the endpoints that are new and closes the links to those that are gone. Behind a name (dns+tcp) there are
-    /// as many as it has addresses; that is looked at again in tick(). Throws zmq::error_t.
+    /// as many as it has addresses; that is looked at again in tick(), as is what could not be dialed.
     void set_peers(const std::vector<std::string>& endpoints, Instant now);
 
     [[nodiscard]] const std::vector<std::unique_ptr<PeerLink>>& links() const noexcept { return links_; }
@@ -48,9 +49,10 @@ public:
 private:
     static constexpr int kKeptRounds = 3;                            // of answers that lack an address
     static constexpr std::chrono::milliseconds kSecondLook{30'000};  // at a link that wasn't wanted
+    static constexpr std::chrono::milliseconds kRedial{2000};        // for want of a socket
 
     void set_links(Instant now);
-    std::unique_ptr<PeerLink> dial(const Endpoint& endpoint);
+    std::unique_ptr<PeerLink> dial(const Endpoint& endpoint, Instant now);
     void look_up_names(Instant now);
     void dial_unwanted_again(Instant now);
     std::string admit(const PeerLink& link, const v1::Welcome& welcome) const;
@@ -65,6 +67,7 @@ private:
     std::unique_ptr<NameLookup> lookup_;            // none without names
     std::vector<std::unique_ptr<PeerLink>> links_;  // in the order of the configuration
     Instant second_look_at_{};
+    std::optional<Instant> redial_at_;  // an endpoint has no link, for want of a socket
 };
 
 }  // namespace weft

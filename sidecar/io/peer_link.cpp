@@ -26,7 +26,7 @@ std::string monitor_address() {
 }  // namespace
 
 PeerLink::PeerLink(zmq::context_t& context, const Endpoint& endpoint, Settings settings, Admit admit, BrokerGate& gate,
-                   Log& log)
+                   Log& log, Instant now)
     : context_(context),
       endpoint_(endpoint.text),
       ipv6_(endpoint.ipv6()),
@@ -44,41 +44,70 @@ PeerLink::PeerLink(zmq::context_t& context, const Endpoint& endpoint, Settings s
         choose_next_key();
     }
     make_socket();
-    dial();
+    dial(now);
 }
 
-/// A new one in the place of the old: what the old one's monitor has still to tell is of no interest any more.
+/// A new one in the place of the old: what the old one's monitor has still to tell is of no interest any more. Throws
+/// zmq::error_t, and the old one stays.
 void PeerLink::make_socket() {
+    zmq::socket_t monitor(context_, zmq::socket_type::pair);  // closed after the socket that it watches
+    zmq::socket_t socket(context_, zmq::socket_type::dealer);
+    socket.set(zmq::sockopt::immediate, true);  // nothing is queued for a connection that isn't there
+    socket.set(zmq::sockopt::reconnect_ivl, 100);
+    socket.set(zmq::sockopt::reconnect_ivl_max, 2000);
+    socket.set(zmq::sockopt::connect_timeout, 5000);
+    socket.set(zmq::sockopt::handshake_ivl, 5000);
+    // Without this a connection through a partition waits for TCP's own retransmissions, minutes after it healed.
+    socket.set(zmq::sockopt::tcp_maxrt,
+               static_cast<int>(std::max(timings_.dead * 2, std::chrono::milliseconds(1000)).count()));
+    socket.set(zmq::sockopt::sndhwm, kHighWaterMark);
+    socket.set(zmq::sockopt::rcvhwm, kHighWaterMark);
+    socket.set(zmq::sockopt::maxmsgsize, kMaxLinkMessage);
+    socket.set(zmq::sockopt::linger, 200);
+    socket.set(zmq::sockopt::ipv6, ipv6_);
+    monitor.set(zmq::sockopt::linger, 0);
+
+    const std::string address = monitor_address();
+    if (zmq_socket_monitor(socket.handle(), address.c_str(), kMonitored) != 0) throw zmq::error_t();
+    monitor.connect(address);
+
     if (socket_) {
         zmq_socket_monitor(socket_.handle(), nullptr, 0);  // as in ~PeerLink
         socket_.set(zmq::sockopt::linger, 0);
     }
-    socket_ = zmq::socket_t(context_, zmq::socket_type::dealer);
-    monitor_ = zmq::socket_t(context_, zmq::socket_type::pair);
-    socket_.set(zmq::sockopt::immediate, true);  // nothing is queued for a connection that isn't there
-    socket_.set(zmq::sockopt::reconnect_ivl, 100);
-    socket_.set(zmq::sockopt::reconnect_ivl_max, 2000);
-    socket_.set(zmq::sockopt::connect_timeout, 5000);
-    socket_.set(zmq::sockopt::handshake_ivl, 5000);
-    // Without this a connection through a partition waits for TCP's own retransmissions, minutes after it healed.
-    socket_.set(zmq::sockopt::tcp_maxrt,
-                static_cast<int>(std::max(timings_.dead * 2, std::chrono::milliseconds(1000)).count()));
-    socket_.set(zmq::sockopt::sndhwm, kHighWaterMark);
-    socket_.set(zmq::sockopt::rcvhwm, kHighWaterMark);
-    socket_.set(zmq::sockopt::maxmsgsize, kMaxLinkMessage);
-    socket_.set(zmq::sockopt::linger, 200);
-    socket_.set(zmq::sockopt::ipv6, ipv6_);
-    monitor_.set(zmq::sockopt::linger, 0);
-
-    const std::string address = monitor_address();
-    if (zmq_socket_monitor(socket_.handle(), address.c_str(), kMonitored) != 0) throw zmq::error_t();
-    monitor_.connect(address);
+    socket_ = std::move(socket);
+    monitor_ = std::move(monitor);
+    spent_ = false;
 }
 
-void PeerLink::dial() {
+/// False when there is no new one to be had, for want of descriptors say: then the old one is used for nothing any
+/// more, and tick() tries again.
+bool PeerLink::renew_socket(Instant now) {
+    try {
+        make_socket();
+        return true;
+    } catch (const zmq::error_t& error) {
+        spent_ = true;
+        (void)zmq_disconnect(socket_.handle(), endpoint_.c_str());
+        dial_later(error, now);
+        return false;
+    }
+}
+
+void PeerLink::dial(Instant now) {
     dial_at_.reset();
-    if (keys_ != nullptr) keys_->protect_dialing(socket_, server_key_);
-    socket_.connect(endpoint_);
+    try {
+        if (keys_ != nullptr) keys_->protect_dialing(socket_, server_key_);
+        socket_.connect(endpoint_);
+    } catch (const zmq::error_t& error) {
+        dial_later(error, now);
+    }
+}
+
+void PeerLink::dial_later(const zmq::error_t& error, Instant now) {
+    dial_at_ = now + kRedial;
+    log_.from_link(LogLevel::warn, "peer_unreachable",
+                   {{"endpoint", endpoint_}, {"why", std::string("it can't be dialed: ") + error.what()}}, now);
 }
 
 /// The allowed keys, and last our own: the endpoint may lead back here, which is seen once the link is up.
@@ -100,7 +129,7 @@ void PeerLink::choose_next_key() {
 /// `refused_us`: the peer's key was right, and ours is none that it allows.
 void PeerLink::on_failed_handshake(bool refused_us, Instant now) {
     const std::size_t keys = server_keys().size();
-    make_socket();
+    const bool renewed = renew_socket(now);
     if (refused_us) {
         tell_unreachable("it refuses this node's key; expected " + keys_->public_key() +
                          " in its file of mesh.curve.allow");
@@ -108,7 +137,10 @@ void PeerLink::on_failed_handshake(bool refused_us, Instant now) {
         return;
     }
     choose_next_key();
-    if (++tried_ < keys) return dial();
+    if (++tried_ < keys) {
+        if (renewed) dial(now);
+        return;
+    }
     tell_unreachable("it has none of the keys of mesh.curve.allow, or no mesh.curve; or is no weftd");
     tried_ = 0;
     dial_at_ = now + kRedial;
@@ -125,8 +157,7 @@ void PeerLink::look_at_keys(Instant now) {
         choose_next_key();
     }
     tried_ = 0;
-    make_socket();
-    dial();
+    if (renew_socket(now)) dial(now);
 }
 
 void PeerLink::tell_unreachable(std::string_view why) {
@@ -147,7 +178,7 @@ void PeerLink::on_monitor(Instant now) {
         std::uint16_t kind = 0;
         if (event.size() >= sizeof kind) std::memcpy(&kind, event.data(), sizeof kind);
         while (event.more()) (void)monitor_.recv(event, zmq::recv_flags::dontwait);
-        if (unwanted_) continue;
+        if (unwanted_ || spent_) continue;
         switch (kind) {
             case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
                 tried_ = 0;
@@ -182,7 +213,7 @@ bool PeerLink::receive(Instant now) {
             while (message.more()) (void)socket_.recv(message, zmq::recv_flags::dontwait);
             continue;
         }
-        if (unwanted_) continue;
+        if (unwanted_ || spent_) continue;
         dialer_.on_message({static_cast<const char*>(message.data()), message.size()}, now);
         gate_.touch(*this);
     }
@@ -192,7 +223,7 @@ bool PeerLink::receive(Instant now) {
 void PeerLink::tick(Instant now) {
     if (unwanted_) return;
     if (keys_ != nullptr && seen_keys_ != keys_->generation()) look_at_keys(now);
-    if (dial_at_ && now >= *dial_at_) dial();
+    if (dial_at_ && now >= *dial_at_ && (!spent_ || renew_socket(now))) dial(now);
     dialer_.on_tick(now);
     if (dialer_.wants_send(now)) gate_.touch(*this);
 }

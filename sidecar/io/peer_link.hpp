@@ -33,9 +33,10 @@ public:
     /// Whether the node behind a Welcome is wanted; a sentence says why not, and the link is then not used.
     using Admit = std::function<std::string(const PeerLink& link, const v1::Welcome& welcome)>;
 
-    /// Begins to dial. Throws zmq::error_t. `context`, `gate` and `log` must outlive this.
+    /// Begins to dial. Throws zmq::error_t when there is no socket to be had. `context`, `gate` and `log` must outlive
+    /// this.
     PeerLink(zmq::context_t& context, const Endpoint& endpoint, Settings settings, Admit admit, BrokerGate& gate,
-             Log& log);
+             Log& log, Instant now);
     ~PeerLink() override;
     PeerLink(const PeerLink&) = delete;
     PeerLink& operator=(const PeerLink&) = delete;
@@ -71,7 +72,9 @@ private:
     void on_link_refused(const v1::Refused& refused, Instant now) override;
     void leave(std::string_view why, Instant now);
     void make_socket();
-    void dial();
+    bool renew_socket(Instant now);
+    void dial(Instant now);
+    void dial_later(const zmq::error_t& error, Instant now);
     [[nodiscard]] std::vector<std::string> server_keys() const;
     void choose_next_key();
     void on_failed_handshake(bool refused_us, Instant now);
@@ -98,6 +101,8 @@ private:
     std::uint64_t seen_keys_ = 0;  // generation of the allowed keys
     std::size_t tried_ = 0;        // keys in a row that did not fit
     std::optional<Instant> dial_at_;
+
+    bool spent_ = false;  // the socket is to be replaced before it is used again
 
     bool overflowed_ = false;
     bool unwanted_ = false;  // closed for good

@@ -2,6 +2,8 @@
 
 #include <httplib.h>
 
+#include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -17,6 +19,32 @@ namespace {
 Instant clock_now() {
     return std::chrono::time_point_cast<Instant::duration>(std::chrono::steady_clock::now());
 }
+
+/// httplib's own queues without bound, and each that waits holds a descriptor. A task can't be refused: it alone knows
+/// its socket, which nobody else would close. So what is too much is not accepted, and the kernel turns it away.
+class BoundedPool final : public httplib::ThreadPool {
+public:
+    BoundedPool(std::size_t threads, std::size_t waiting) : ThreadPool(threads), room_(threads + waiting) {}
+
+    void enqueue(std::function<void()> task) override {
+        {
+            std::unique_lock lock(mutex_);
+            freed_.wait(lock, [this] { return room_ > 0; });
+            --room_;
+        }
+        ThreadPool::enqueue([this, task = std::move(task)] {
+            task();
+            const std::scoped_lock lock(mutex_);
+            ++room_;
+            freed_.notify_one();
+        });
+    }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable freed_;
+    std::size_t room_;  // guarded by mutex_
+};
 
 }  // namespace
 
@@ -41,11 +69,12 @@ struct StatusServer::State {
 
 StatusServer::StatusServer(const std::string& host, int port, NodeStatus first) : state_(std::make_unique<State>()) {
     httplib::Server& server = state_->server;
-    server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
+    server.new_task_queue = [] { return new BoundedPool(kThreads, kWaiting); };
     server.set_read_timeout(kTimeout);
     server.set_write_timeout(kTimeout);
     server.set_payload_max_length(1024);
     server.set_keep_alive_max_count(1);
+    server.set_keep_alive_timeout(kTimeout);  // of the first request too
     // Its default shares the port with whoever else asks for it (SO_REUSEPORT), another weftd say.
     server.set_socket_options([](socket_t socket) {
         const int yes = 1;

@@ -15,7 +15,8 @@ public:
     // A connection has a thread to itself, so those that say nothing are given up soon, and none is kept for a second
     // request.
     static constexpr int kThreads = 8;
-    static constexpr int kTimeout = 1;  // seconds, of a read and of a write
+    static constexpr int kWaiting = 100;  // connections, for a thread; more are not accepted before
+    static constexpr int kTimeout = 1;    // seconds, of a read and of a write
 
     /// Listens at once, and says `first` until show(). Throws StartError.
     StatusServer(const std::string& host, int port, NodeStatus first);

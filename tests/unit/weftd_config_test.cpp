@@ -367,6 +367,16 @@ TEST(Endpoint, RefusesWhatZeroMqWouldMisunderstand) {
         EXPECT_FALSE(Endpoint::parse(bad, Endpoint::Use::listen)) << bad;
     }
     EXPECT_FALSE(Endpoint::parse("tcp://*:7400", Endpoint::Use::dial));
+    const auto odd = Endpoint::parse("tcp://_weft.example:7400", Endpoint::Use::dial);
+    ASSERT_FALSE(odd);
+    EXPECT_EQ(odd.error(),
+              "\"tcp://_weft.example:7400\" has a host that begins with \"_\"; expected a letter or a digit first, "
+              "tcp://HOST:PORT");
+    EXPECT_FALSE(Endpoint::parse("tcp://-weft:7400", Endpoint::Use::dial));
+    EXPECT_FALSE(Endpoint::parse("tcp://.weft:7400", Endpoint::Use::dial));
+    EXPECT_TRUE(Endpoint::parse("tcp://0weft_-.example:7400", Endpoint::Use::dial));
+    EXPECT_TRUE(Endpoint::parse("tcp://[::1]:7400", Endpoint::Use::dial));
+    EXPECT_TRUE(Endpoint::parse("dns+tcp://_weft.example:7400", Endpoint::Use::dial)) << "ZeroMQ gets its addresses";
     EXPECT_FALSE(Endpoint::parse("ipc:///" + std::string(107, 'x'), Endpoint::Use::listen));
     EXPECT_TRUE(Endpoint::parse("ipc:///" + std::string(106, 'x'), Endpoint::Use::listen));
 }
