@@ -113,7 +113,8 @@ void PeerLink::dial_later(const zmq::error_t& error, Instant now) {
 /// The allowed keys, and last our own: the endpoint may lead back here, which is seen once the link is up.
 std::vector<std::string> PeerLink::server_keys() const {
     std::vector<std::string> keys;
-    for (const PeerKeys::Key& key : keys_->keys()->all()) {
+    const auto allowed = keys_->keys();  // which another thread may replace meanwhile
+    for (const PeerKeys::Key& key : allowed->all()) {
         if (key.text != keys_->public_key()) keys.push_back(key.text);
     }
     keys.push_back(keys_->public_key());
